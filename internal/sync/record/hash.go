@@ -1,0 +1,75 @@
+package record
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"golang.org/x/crypto/blake2b"
+)
+
+// Hash is the keyed 64-bit hash of one element of a field. It tells whether a
+// value changed and cannot be turned back into the value without the key.
+type Hash uint64
+
+// Hashes holds the hash of each element of each field that is not empty. In a
+// partial set of hashes, a key without elements says that the field is empty.
+type Hashes map[Field][]Hash
+
+// KeySize is the length in bytes of a Hasher's key.
+const KeySize = 32
+
+// Hasher hashes values in their folded form, so that spellings that mean the same
+// hash the same.
+type Hasher struct {
+	key    []byte
+	region string
+}
+
+// NewHasher returns a hasher with a secret key of KeySize bytes. The region is an
+// ISO 3166 country code in which telephone numbers without a country code are
+// read, or "".
+func NewHasher(key []byte, region string) (Hasher, error) {
+	if len(key) != KeySize {
+		return Hasher{}, fmt.Errorf("hash key has %d bytes instead of %d", len(key), KeySize)
+	}
+	return Hasher{key: slices.Clone(key), region: region}, nil
+}
+
+// Value returns the hashes of the elements of a cleaned value. In a list,
+// elements that fold alike count once.
+func (h Hasher) Value(f Field, v Value) []Hash {
+	if len(v) == 0 {
+		return nil
+	}
+	k := SpecOf(f).Kind
+	out := make([]Hash, 0, len(v))
+	for _, e := range v {
+		if x := h.text(f, fold(k, h.region, e)); !slices.Contains(out, x) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// Record returns the hashes of all fields of a cleaned record.
+func (h Hasher) Record(r Record) Hashes {
+	out := make(Hashes, len(r))
+	for f, v := range r {
+		if x := h.Value(f, v); len(x) > 0 {
+			out[f] = x
+		}
+	}
+	return out
+}
+
+func (h Hasher) text(f Field, s string) Hash {
+	d, err := blake2b.New(8, h.key)
+	if err != nil {
+		panic(err) // the key's length was checked in NewHasher
+	}
+	d.Write([]byte(f))
+	d.Write([]byte{0})
+	d.Write([]byte(s))
+	return Hash(binary.BigEndian.Uint64(d.Sum(nil)))
+}
