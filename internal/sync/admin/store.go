@@ -30,6 +30,9 @@ type Store interface {
 	// an organization uses it.
 	AddConnection(ctx context.Context, c roster.Connection, a ...engine.Activity) error
 	RemoveConnection(ctx context.Context, name string, a ...engine.Activity) error
+	// UpdateConnection stores all fields of the connection of that name, or returns
+	// ErrNotFound.
+	UpdateConnection(ctx context.Context, c roster.Connection, a ...engine.Activity) error
 
 	// Organizations are listed by name. Organization returns ErrNotFound; the empty
 	// name means the default one.
