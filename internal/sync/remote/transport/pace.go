@@ -1,0 +1,127 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+)
+
+// lane is the pace of one key.
+type lane struct {
+	atOnce int64
+	slots  *semaphore.Weighted // nil without a limit
+	bucket *rate.Limiter       // nil without a limit
+
+	mu    sync.Mutex
+	until time.Time
+}
+
+func newLane(p Pace) *lane {
+	l := &lane{atOnce: int64(p.AtOnce)}
+	if p.AtOnce > 0 {
+		l.slots = semaphore.NewWeighted(l.atOnce)
+	}
+	if p.Requests > 0 {
+		l.bucket = rate.NewLimiter(rate.Limit(float64(p.Requests)/p.Per.Seconds()), p.Requests)
+	}
+	return l
+}
+
+func (l *lane) hold(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if until.After(l.until) {
+		l.until = until
+	}
+}
+
+func (l *lane) heldUntil() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until
+}
+
+// enter waits for a place in flight. Its slots are given back by the function that
+// it returns.
+func (l *lane) enter(ctx context.Context, cost int) (leave func(), err error) {
+	if l.slots == nil {
+		return func() {}, ctx.Err()
+	}
+	n := min(int64(cost), l.atOnce)
+	if err := l.slots.Acquire(ctx, n); err != nil {
+		return nil, err
+	}
+	return func() { l.slots.Release(n) }, nil
+}
+
+// budget waits until the bucket holds what the request costs and the key is not
+// held. It waits no longer than our patience in all.
+func (l *lane) budget(ctx context.Context, cfg Config, cost int) error {
+	left := cfg.Patience
+	pause := func(d time.Duration) error {
+		if d > left {
+			return &PressureError{RetryAfter: d}
+		}
+		left -= d
+		return cfg.Sleep(ctx, d)
+	}
+	if l.bucket != nil {
+		now := cfg.Now()
+		r := l.bucket.ReserveN(now, min(cost, l.bucket.Burst()))
+		if d := r.DelayFrom(now); d > 0 {
+			if err := pause(d); err != nil {
+				r.CancelAt(now)
+				return err
+			}
+		}
+	}
+	for {
+		d := l.heldUntil().Sub(cfg.Now())
+		if d <= 0 {
+			return nil
+		}
+		if err := pause(d); err != nil {
+			return err
+		}
+	}
+}
+
+// paced sends a request when the key and the whole program may, and takes note of
+// how long the server wants to be left alone.
+func (h *Handle) paced(req *http.Request) (*http.Response, error) {
+	ctx, cfg := req.Context(), h.c.cfg
+	cost := max(1, h.opt.Cost)
+	leave, err := h.lane.enter(ctx, cost)
+	if err != nil {
+		return nil, &unsentError{err: err}
+	}
+	defer leave()
+	if err := h.lane.budget(ctx, cfg, cost); err != nil {
+		return nil, &unsentError{err: err}
+	}
+	// The program's own place comes last: who waits for a key holds none.
+	leaveAll, err := h.c.global.enter(ctx, 1)
+	if err != nil {
+		return nil, &unsentError{err: err}
+	}
+	defer leaveAll()
+	if err := h.c.global.budget(ctx, cfg, cost); err != nil {
+		return nil, &unsentError{err: err}
+	}
+	h.count.add()
+	resp, err := h.c.attempt(req)
+	if err != nil {
+		return nil, err
+	}
+	switch d, told := RetryAfter(resp.Header, cfg.Now()); {
+	case resp.StatusCode == http.StatusTooManyRequests && !told:
+		h.Hold(h.c.backoff(1))
+	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusServiceUnavailable && told:
+		h.Hold(d)
+	}
+	return resp, nil
+}
