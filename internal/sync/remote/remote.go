@@ -150,9 +150,17 @@ type Container struct {
 	Name string
 }
 
+// The kinds of an artefact.
+const (
+	ContactFolder = "contact folder"
+	CategoryKind  = "category"
+	ClaimKind     = "claim"
+	ItemsKind     = "items"
+)
+
 // Artefact is one thing of ours in a mailbox.
 type Artefact struct {
-	// Kind is "contact folder", "category", "claim" or "items".
+	// Kind is one of the kinds above.
 	Kind string
 	Name string
 	ID   string

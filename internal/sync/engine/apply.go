@@ -1,0 +1,461 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+
+	"github.com/crmsync/crmsync/internal/sync/reconcile"
+	"github.com/crmsync/crmsync/internal/sync/record"
+	"github.com/crmsync/crmsync/internal/sync/remote"
+)
+
+const (
+	// stateBatch is how many operations on the state alone share a transaction.
+	stateBatch = 500
+	// maxRounds is how often a record that changes under our hands is decided again in
+	// one cycle.
+	maxRounds = 3
+)
+
+// apply carries a plan out. What changed between the read and the write is read and
+// decided again, a few times.
+func (c *cycle) apply(ctx context.Context, quit <-chan struct{}, plan reconcile.Plan, in reconcile.Input) error {
+	for round := 0; ; round++ {
+		c.again = map[string]reconcile.Operation{}
+		c.count(plan)
+		if err := c.applyState(ctx, plan, in); err != nil {
+			return err
+		}
+		if err := c.applyWrites(ctx, quit, plan); err != nil {
+			return err
+		}
+		if len(c.again) == 0 || c.stop[record.CRM] != nil || c.stop[record.Mailbox] != nil {
+			if len(c.again) > 0 {
+				c.unsettled = true
+			}
+			return nil
+		}
+		if round == maxRounds {
+			return c.giveUp(ctx)
+		}
+		var err error
+		if in, err = c.readAgain(ctx, in); err != nil {
+			return err
+		}
+		if plan, err = c.decide(ctx, &in); err != nil {
+			return err
+		}
+	}
+}
+
+// readAgain reads both sides of the records whose writes were refused because they had
+// changed.
+func (c *cycle) readAgain(ctx context.Context, before reconcile.Input) (reconcile.Input, error) {
+	ids := map[record.Side][]string{}
+	for _, o := range c.again {
+		if o.CRMID != "" {
+			ids[record.CRM] = append(ids[record.CRM], o.CRMID)
+		}
+		if o.MailboxID != "" {
+			ids[record.Mailbox] = append(ids[record.Mailbox], o.MailboxID)
+		}
+	}
+	in := reconcile.Input{Policy: before.Policy, Hasher: before.Hasher, Install: before.Install, First: before.First, Ops: before.Ops}
+	var err error
+	if in.Links, err = c.linksByID(ctx, ids[record.CRM], ids[record.Mailbox]); err != nil {
+		return in, err
+	}
+	if in.CRM, err = c.lookUp(ctx, record.CRM, ids[record.CRM]); err != nil {
+		return in, err
+	}
+	if in.Mailbox, err = c.lookUp(ctx, record.Mailbox, ids[record.Mailbox]); err != nil {
+		return in, err
+	}
+	for _, l := range in.Links {
+		c.links[l.CRM.ID] = l
+	}
+	c.log.add("%d records changed while they were being written: read again", len(c.again))
+	return in, nil
+}
+
+// giveUp raises an issue for each record that would not hold still.
+func (c *cycle) giveUp(ctx context.Context) error {
+	var issues []Issue
+	for _, o := range c.again {
+		issues = append(issues, c.issue(o, CodeRestless, "the record changed again and again while it was being synchronized"))
+	}
+	return c.settle(ctx, Settlement{Issues: issues})
+}
+
+// applyState stores what a plan says about the state alone: links, conflicts and
+// findings. The losers of conflicts are safe before the winners are written.
+func (c *cycle) applyState(ctx context.Context, plan reconcile.Plan, in reconcile.Input) error {
+	var links []reconcile.Link
+	decided := map[string]bool{}
+	for _, o := range plan.Ops {
+		decided[o.CRMID] = true
+		if !o.Writes() {
+			c.links[o.Link.CRM.ID] = o.Link
+			links = append(links, o.Link)
+		}
+	}
+	links = append(links, c.newVersions(in, decided)...)
+	first := Settlement{Conflicts: plan.Conflicts, Issues: c.findings(plan)}
+	for len(links) > 0 || first.Conflicts != nil || first.Issues != nil {
+		n := min(len(links), stateBatch)
+		first.Links, links = links[:n], links[n:]
+		if err := c.settle(ctx, first); err != nil {
+			return err
+		}
+		first = Settlement{}
+	}
+	return nil
+}
+
+// newVersions returns the links of items that are as they were, but for their version:
+// the echoes of our own writes.
+func (c *cycle) newVersions(in reconcile.Input, decided map[string]bool) []reconcile.Link {
+	version := map[record.Side]map[string]string{record.CRM: {}, record.Mailbox: {}}
+	for _, ch := range in.CRM {
+		if ch.Kind == reconcile.Present {
+			version[record.CRM][ch.ID] = ch.Version
+		}
+	}
+	for _, ch := range in.Mailbox {
+		if ch.Kind == reconcile.Present {
+			version[record.Mailbox][ch.ID] = ch.Version
+		}
+	}
+	var out []reconcile.Link
+	for _, l := range in.Links {
+		if l.State != reconcile.Linked || decided[l.CRM.ID] {
+			continue
+		}
+		moved := false
+		for _, s := range []record.Side{record.CRM, record.Mailbox} {
+			h := l.Half(s)
+			if v, ok := version[s][h.ID]; ok && v != h.Version {
+				h.Version, moved = v, true
+			}
+		}
+		if moved {
+			c.links[l.CRM.ID] = l
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// findings turns what a plan could not do into issues.
+func (c *cycle) findings(plan reconcile.Plan) []Issue {
+	var out []Issue
+	for _, f := range plan.Findings {
+		i := Issue{
+			IssueKey: IssueKey{Direction: DirectionTo(f.Side.Other())},
+			Label:    f.Label, Code: codeOfFinding[f.Code], Cause: f.Reason, State: IssueInfo,
+		}
+		if f.Side == record.CRM {
+			i.CRMID = f.ID
+		} else {
+			i.MailboxID = f.ID
+		}
+		out = append(out, c.raise(i))
+	}
+	for _, o := range plan.Held {
+		i := c.issue(o, CodeHeld, "the guard holds this delete, because too many came at once: "+o.Reason)
+		i.State = IssueOpen
+		out = append(out, i)
+	}
+	return out
+}
+
+// issue returns an issue about an operation.
+func (c *cycle) issue(o reconcile.Operation, code Code, cause string) Issue {
+	return c.raise(Issue{
+		IssueKey: IssueKey{Direction: DirectionTo(o.Side), CRMID: o.CRMID, MailboxID: o.MailboxID},
+		Label:    o.Label, Code: code, Cause: cause, State: IssueOpen,
+	})
+}
+
+// raise completes an issue with what is known of earlier attempts.
+func (c *cycle) raise(i Issue) Issue {
+	now := c.e.Now()
+	i.User, i.Entity, i.FirstSeen, i.Session, i.Attempts = c.m.User.Email, c.entity, now, c.session.ID, 1
+	for _, old := range c.issues {
+		if old.IssueKey == i.IssueKey {
+			i.Attempts, i.FirstSeen = old.Attempts+1, old.FirstSeen
+		}
+	}
+	if i.State == IssueOpen {
+		next, parked := nextRetry(now, i.Attempts)
+		i.NextRetry = next
+		if parked {
+			i.State = IssueParked
+		}
+	}
+	c.mu.Lock()
+	c.raised[i.IssueKey] = true
+	c.session.Issues++
+	c.mu.Unlock()
+	return i
+}
+
+// count adds a plan to the session's counts. Writes count when they are applied.
+func (c *cycle) count(p reconcile.Plan) {
+	c.session.Conflicts += len(p.Conflicts)
+	c.session.Held += len(p.Held)
+	writes := 0
+	for _, o := range p.Ops {
+		if o.Kind == reconcile.LinkUp {
+			c.session.Linked++
+		}
+		if o.Writes() {
+			writes++
+		}
+	}
+	c.e.Reporter.Applying(c.m.User.Email, writes)
+}
+
+// applyWrites sends the writes of both sides, side by side, a batch at a time.
+func (c *cycle) applyWrites(ctx context.Context, quit <-chan struct{}, plan reconcile.Plan) error {
+	ops := map[record.Side][]reconcile.Operation{}
+	for _, o := range plan.Ops {
+		if o.Writes() {
+			ops[o.Side] = append(ops[o.Side], o)
+		}
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for n, side := range []record.Side{record.CRM, record.Mailbox} {
+		wg.Go(func() { errs[n] = c.writeSide(ctx, quit, side, ops[side]) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// writeSide sends the writes of one side until they are done, the side says stop, or
+// the run is interrupted.
+func (c *cycle) writeSide(ctx context.Context, quit <-chan struct{}, side record.Side, ops []reconcile.Operation) error {
+	size := max(c.side(side).Capabilities().BatchSize, 1)
+	for len(ops) > 0 {
+		select {
+		case <-quit:
+			c.stopSide(side, &Fault{Code: CodeInterrupted, Doing: "the run was interrupted"})
+			return nil
+		default:
+		}
+		n := min(len(ops), size)
+		if err := c.writeBatch(ctx, side, ops[:n]); err != nil {
+			return err
+		}
+		if c.stopped(side) {
+			return nil
+		}
+		c.e.Reporter.Applied(c.m.User.Email, n)
+		ops = ops[n:]
+	}
+	return nil
+}
+
+func (c *cycle) stopSide(side record.Side, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stop[side] == nil {
+		c.stop[side] = err
+	}
+}
+
+func (c *cycle) stopped(side record.Side) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stop[side] != nil
+}
+
+// writeBatch intends, sends and settles one batch.
+func (c *cycle) writeBatch(ctx context.Context, side record.Side, ops []reconcile.Operation) error {
+	intents := make([]Intent, len(ops))
+	writes := make([]remote.Write, len(ops))
+	now := c.e.Now()
+	for i, o := range ops {
+		op, err := record.NewOpID(c.e.Random)
+		if err != nil {
+			return stateFault("drawing an operation id", err)
+		}
+		intents[i] = Intent{
+			Op: op, Side: side, Kind: o.Kind, CRMID: o.CRMID, MailboxID: o.MailboxID,
+			Link: o.Link, MoveCRM: o.MoveCRM, MoveMailbox: o.MoveMailbox, Created: now,
+		}
+		writes[i] = c.write(o, op)
+	}
+	if err := c.e.State.Intend(ctx, c.m.User.ID, c.entity, intents); err != nil {
+		return stateFault("noting what is about to be written", err)
+	}
+	results := c.side(side).Apply(ctx, writes)
+	return c.settleBatch(ctx, side, ops, intents, results)
+}
+
+// write returns what is sent for an operation.
+func (c *cycle) write(o reconcile.Operation, op record.OpID) remote.Write {
+	table := c.side(o.Side).Capabilities().Mapping
+	w := remote.Write{Kind: remote.WriteKind(o.Kind), Version: o.Version, Stamp: c.stamp(o, op)}
+	if o.Kind != reconcile.Create {
+		w.ID = o.CRMID
+		if o.Side == record.Mailbox {
+			w.ID = o.MailboxID
+		}
+	}
+	if o.Kind != reconcile.Delete {
+		w.Set, w.Whole = table.Write(o.Set), table.Write(o.Whole)
+	}
+	if o.Kind == reconcile.Create && o.Side == record.CRM {
+		w.Owner = c.m.User.CRMUser
+	}
+	return w
+}
+
+// stamp returns the stamp that an operation leaves in the item that it writes.
+func (c *cycle) stamp(o reconcile.Operation, op record.OpID) record.Stamp {
+	s := record.Stamp{Install: c.e.Install, Entity: c.entity, Op: op, Other: o.CRMID}
+	if o.Side == record.CRM {
+		s.Other = o.MailboxID
+	}
+	return s
+}
+
+// settleBatch stores what became of a batch. Both sides settle one at a time, because
+// a record that is written on both has one link.
+func (c *cycle) settleBatch(ctx context.Context, side record.Side, ops []reconcile.Operation, intents []Intent, results []remote.WriteResult) error {
+	var s Settlement
+	var issues []Issue
+	done := map[reconcile.OpKind]int{}
+	links := map[string]reconcile.Link{}
+	for i, o := range ops {
+		res, op := results[i], intents[i].Op
+		err := res.Err
+		if o.Kind == reconcile.Delete && remote.Is(err, remote.ClassGone) {
+			err = nil // somebody else was faster
+		}
+		if err != nil && remote.IsUnclear(err) {
+			c.mu.Lock()
+			c.unsettled = true
+			c.mu.Unlock()
+			c.halt(side, err)
+			continue
+		}
+		s.Settled = append(s.Settled, op)
+		switch remote.ClassOf(err) {
+		case remote.ClassConflict, remote.ClassGone:
+			if err != nil {
+				c.mu.Lock()
+				c.again[o.CRMID+"\x00"+o.MailboxID] = o
+				c.mu.Unlock()
+				continue
+			}
+		case remote.ClassItem, remote.ClassDuplicate, remote.ClassMapping:
+			issues = append(issues, c.issue(o, codeOfClass[remote.ClassOf(err)], err.Error()))
+			continue
+		}
+		if err != nil {
+			c.mu.Lock()
+			c.unsettled = true
+			c.mu.Unlock()
+			c.halt(side, err)
+			continue
+		}
+		if res.ID == "" {
+			res.ID = intents[i].target()
+		}
+		done[o.Kind]++
+		c.mu.Lock()
+		l := c.moved(o, op, res)
+		c.links[l.CRM.ID], links[l.CRM.ID] = l, l
+		c.mu.Unlock()
+	}
+	s.Issues = issues
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tally(side, done)
+	for id := range links {
+		links[id] = c.links[id] // the other side may have moved it meanwhile
+	}
+	s.Links = sortedLinks(links)
+	return c.settle(ctx, s)
+}
+
+// halt stops writing to a side for good in this cycle.
+func (c *cycle) halt(side record.Side, err error) {
+	switch remote.ClassOf(err) {
+	case remote.ClassPressure, remote.ClassAuthorization, remote.ClassConnection, remote.ClassSetup,
+		remote.ClassContainerGone, remote.ClassTransient:
+		c.stopSide(side, remoteFault("writing to the "+sideName(side), err))
+	}
+}
+
+// tally adds applied writes to the session's counts.
+func (c *cycle) tally(side record.Side, done map[reconcile.OpKind]int) {
+	n := &c.session.Counts
+	if side == record.CRM {
+		n.CreatedCRM += done[reconcile.Create]
+		n.UpdatedCRM += done[reconcile.Update]
+		n.DeletedCRM += done[reconcile.Delete]
+		return
+	}
+	n.CreatedMailbox += done[reconcile.Create]
+	n.UpdatedMailbox += done[reconcile.Update]
+	n.DeletedMailbox += done[reconcile.Delete]
+}
+
+// moved returns the link of an operation as it stands now that the write was applied.
+// It starts from the newest link, because the other side may have been written in the
+// same cycle.
+func (c *cycle) moved(o reconcile.Operation, op record.OpID, res remote.WriteResult) reconcile.Link {
+	l, ok := c.links[o.CRMID]
+	if !ok || o.Kind == reconcile.Create {
+		l = o.Link
+	}
+	l.State, l.Since = o.Link.State, o.Link.Since
+	if l.Since.IsZero() || !ok {
+		l.Since = c.e.Now()
+	}
+	l.CRM.Base = merged(l.CRM.Base, o.MoveCRM)
+	l.Mailbox.Base = merged(l.Mailbox.Base, o.MoveMailbox)
+	other, seen := l.Half(o.Side.Other()), o.Link
+	if other.Op == seen.Half(o.Side.Other()).Op {
+		other.Version = seen.Half(o.Side.Other()).Version
+	}
+	h := l.Half(o.Side)
+	h.ID, h.Version, h.Op = res.ID, res.Version, op
+	if res.Fields != nil {
+		// The server may have kept something other than it was sent.
+		now := c.hasher.Record(c.read1(o.Side, remote.Item{Fields: res.Fields}))
+		move := o.MoveCRM
+		if o.Side == record.Mailbox {
+			move = o.MoveMailbox
+		}
+		for f := range move {
+			h.Base[f] = now[f]
+			if len(now[f]) == 0 {
+				delete(h.Base, f)
+			}
+		}
+	}
+	return l
+}
+
+// merged returns a base with the moved fields in place; an empty one is taken out.
+func merged(base, move record.Hashes) record.Hashes {
+	out := maps.Clone(base)
+	if out == nil {
+		out = record.Hashes{}
+	}
+	for f, h := range move {
+		if len(h) == 0 {
+			delete(out, f)
+		} else {
+			out[f] = h
+		}
+	}
+	return out
+}

@@ -1,0 +1,336 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/crmsync/crmsync/internal/sync/reconcile"
+	"github.com/crmsync/crmsync/internal/sync/record"
+	"github.com/crmsync/crmsync/internal/sync/remote"
+	"github.com/crmsync/crmsync/internal/sync/roster"
+)
+
+// cycle is one user's cycle for one entity.
+type cycle struct {
+	r       *runner
+	e       *Engine
+	m       Member
+	entity  record.Entity
+	hasher  record.Hasher
+	policy  reconcile.Policy
+	limits  reconcile.Limits
+	crm     remote.CRM
+	mail    remote.Mail
+	box     remote.Mailbox
+	records remote.Collection // the CRM's
+	copies  remote.Collection // the mailbox's
+	feed    *crmFeed
+	first   *remote.FeedResult
+	replica Replica
+	created bool // the container was made by this cycle, so it is empty
+	session Session
+	log     sessionLog
+
+	// issues are the ones that were open when the cycle began.
+	issues []Issue
+	// touched are the open issues whose records were decided anew.
+	touched map[IssueKey]bool
+	raised  map[IssueKey]bool
+
+	mu    sync.Mutex // guards what both sides' writers change
+	links map[string]reconcile.Link
+	again map[string]reconcile.Operation // operations whose record must be read and decided again
+	// unsettled says that a change is neither applied nor held nor named by an issue:
+	// the cursors stay where they are.
+	unsettled bool
+	stop      map[record.Side]error // why no more is written to a side
+}
+
+// cycle runs a user's cycle and closes its session.
+func (r *runner) cycle(ctx context.Context, j job) Session {
+	u := j.member.User
+	defer func() {
+		// A lease that could not be given up runs out by itself.
+		_ = r.leases.drop(context.WithoutCancel(ctx), u.ID)
+	}()
+	c := &cycle{
+		r: r, e: r.e, m: j.member, entity: record.Contacts, first: j.first,
+		session: Session{UserID: u.ID, User: u.Email, Trigger: r.opts.Trigger, Started: r.e.Now()},
+		log:     sessionLog{now: r.e.Now},
+		touched: map[IssueKey]bool{}, raised: map[IssueKey]bool{},
+		links: map[string]reconcile.Link{}, stop: map[record.Side]error{},
+	}
+	if f := r.stopped(ctx, j.member); f != nil {
+		r.refuse(&c.session, f)
+		return c.session
+	}
+	// The cycle finishes its batch when the run is interrupted, and ends at once when
+	// it loses its lease.
+	work, cancel := r.leases.watch(context.WithoutCancel(ctx), u.ID)
+	defer cancel()
+
+	id, err := r.e.State.OpenSession(work, c.session)
+	if err != nil {
+		r.refuse(&c.session, stateFault("opening the session", err).(*Fault))
+		return c.session
+	}
+	c.session.ID = id
+	r.e.Reporter.CycleStarted(u.Email)
+	err = c.run(work, ctx.Done())
+	if cause := context.Cause(work); err != nil && isLeaseLost(cause) {
+		err = &Fault{Code: CodeLeaseLost, Doing: "the cycle was stopped", Err: cause}
+	}
+	o := c.close(err)
+	if err := r.e.State.CloseSession(context.WithoutCancel(ctx), o); err != nil && o.Session.Result != ResultFailed {
+		o.Session.Result, o.Session.Code, o.Session.Message = ResultFailed, CodeState, "closing the session: "+err.Error()
+	}
+	r.note(o.Session, brokenConnection(j.member.Org, err), err)
+	r.e.Reporter.CycleEnded(u.Email, o.Session)
+	return o.Session
+}
+
+// brokenConnection returns the connection that refuses us as a whole, if the error
+// says so.
+func brokenConnection(o roster.Organization, err error) string {
+	var f *Fault
+	if !errors.As(err, &f) || f.Code != CodeConnection && f.Code != CodeSetup {
+		return ""
+	}
+	if strings.Contains(f.Doing, "mailbox") {
+		return o.Mail
+	}
+	return o.CRM
+}
+
+// run is the cycle from recovery to the last settlement. quit is closed when the run
+// is interrupted.
+func (c *cycle) run(ctx context.Context, quit <-chan struct{}) error {
+	if err := c.connect(ctx); err != nil {
+		return err
+	}
+	if c.m.User.Sync == roster.Suspended {
+		if err := c.wake(ctx); err != nil {
+			return err
+		}
+	}
+	if c.replica.Off != "" {
+		c.log.add("%s are switched off: %s", c.entity, c.replica.Off)
+		return nil
+	}
+	if err := c.recover(ctx); err != nil {
+		return err
+	}
+	if err := c.prepare(ctx); err != nil {
+		return err
+	}
+	in, read, err := c.read(ctx)
+	if err != nil {
+		return c.containerGone(ctx, err)
+	}
+	plan, err := c.decide(ctx, &in)
+	if err != nil {
+		return err
+	}
+	if err := c.apply(ctx, quit, plan, in); err != nil {
+		return err
+	}
+	return c.commit(ctx, read)
+}
+
+// connect opens both sides and loads where the user stands.
+func (c *cycle) connect(ctx context.Context) error {
+	var err error
+	if c.m.User.CRMUser == "" || c.m.User.MailboxID == "" {
+		return &Fault{Code: CodeUnresolvable, Doing: "the user has no CRM user id or no mailbox id"}
+	}
+	if c.crm, err = c.e.Systems.CRM(ctx, c.m.Org.CRM); err != nil {
+		return remoteFault("opening the CRM", err)
+	}
+	if c.mail, err = c.e.Systems.Mail(ctx, c.m.Org.Mail); err != nil {
+		return remoteFault("opening the mailbox connection", err)
+	}
+	c.box = c.mail.Mailbox(c.m.User.MailboxID)
+	c.records = c.crm.Collection(c.entity)
+	c.feed = c.r.feed(c.crm, c.m.Org.CRM, c.entity)
+	if c.replica, err = c.e.State.Replica(ctx, c.m.User.ID, c.entity); err != nil {
+		return stateFault("reading where the user stands", err)
+	}
+	if c.issues, err = c.e.State.OpenIssues(ctx, c.m.User.ID, c.entity); err != nil {
+		return stateFault("reading the issues", err)
+	}
+	if c.hasher, err = c.e.Hasher(c.m.Org.Region); err != nil {
+		return stateFault("reading the key", err)
+	}
+	c.useContainer(c.replica.Container)
+	return nil
+}
+
+// useContainer sets the cycle to work on a container of the mailbox.
+func (c *cycle) useContainer(at remote.Container) {
+	c.replica.Container = at
+	c.copies = c.box.Collection(c.entity, at)
+	c.policy = policyFor(c.entity, c.records.Capabilities().Mapping, c.copies.Capabilities().Mapping,
+		c.m.Org.CreateInCRM || c.r.opts.AllowCreateInCRM)
+	c.limits = reconcile.DefaultLimits(c.entity)
+	if c.r.opts.Limits != nil {
+		c.limits = *c.r.opts.Limits
+	}
+}
+
+// side returns the collection of a side.
+func (c *cycle) side(s record.Side) remote.Collection {
+	if s == record.CRM {
+		return c.records
+	}
+	return c.copies
+}
+
+// wake probes a suspended user with one cheap call to each side.
+func (c *cycle) wake(ctx context.Context) error {
+	if err := c.crm.CheckUser(ctx, c.m.User.CRMUser); err != nil {
+		return remoteFault("probing the CRM user", err)
+	}
+	if err := c.mail.CheckUser(ctx, c.m.User.MailboxID); err != nil {
+		return remoteFault("probing the mailbox", err)
+	}
+	c.log.add("both sides answer again: resumed")
+	return nil
+}
+
+// prepare makes sure that our containers are in the mailbox.
+func (c *cycle) prepare(ctx context.Context) error {
+	if c.m.User.Mailbox == roster.Initialized && c.replica.Container.ID != "" {
+		return nil
+	}
+	org, err := c.crm.Organization(ctx)
+	if err != nil {
+		return remoteFault("asking the CRM for its organization", err)
+	}
+	want := Customization(org, c.e.Install, c.e.Now())
+	if err := c.claim(ctx, want); err != nil {
+		return err
+	}
+	got, err := c.box.Prepare(ctx, want)
+	if err != nil {
+		return remoteFault("preparing the mailbox", err)
+	}
+	c.created = got.Created[c.entity]
+	c.useContainer(got.Containers[c.entity])
+	rep := c.replica
+	if err := c.settle(ctx, Settlement{Replica: &rep}); err != nil {
+		return err
+	}
+	if err := c.e.State.MarkMailbox(ctx, c.m.User.ID, roster.Initialized); err != nil {
+		return stateFault("noting the mailbox as initialized", err)
+	}
+	c.log.add("mailbox prepared, folder %s", map[bool]string{true: "created", false: "adopted"}[c.created])
+	return nil
+}
+
+// claim refuses a mailbox that is claimed for another CRM organization, and warns of
+// another installation that is still at work.
+func (c *cycle) claim(ctx context.Context, want remote.Customization) error {
+	have, err := c.box.Claim(ctx, want)
+	if err != nil {
+		return remoteFault("reading the mailbox's claim", err)
+	}
+	switch {
+	case have == nil:
+	case have.Organization != want.Claim.Organization:
+		return &Fault{Code: CodeClaimed, Doing: "the mailbox is claimed for CRM organization " + have.Organization}
+	case have.Install != want.Claim.Install && c.e.Now().Sub(have.LastCycle) < 2*Interval:
+		c.e.Reporter.Notice(c.m.User.Email, "another installation synchronized this mailbox at "+have.LastCycle.UTC().Format(time.RFC3339))
+		c.log.add("mailbox adopted from another installation")
+	}
+	return nil
+}
+
+// containerGone switches the entity off when our container is not there any more: the
+// person deleted it. Nothing is deleted in the CRM.
+func (c *cycle) containerGone(ctx context.Context, err error) error {
+	if !remote.Is(err, remote.ClassContainerGone) {
+		return err
+	}
+	links, lerr := c.e.State.Links(ctx, c.m.User.ID, c.entity)
+	if lerr != nil {
+		return stateFault("reading the links", lerr)
+	}
+	now := c.e.Now()
+	for i := range links {
+		links[i].State, links[i].Since = reconcile.Ended, now
+	}
+	rep := Replica{Off: "the folder was deleted in the mailbox"}
+	serr := c.settle(ctx, Settlement{
+		Links: links, Replica: &rep,
+		Activities: []Activity{{
+			Time: now, Actor: "engine", Type: "entity.disabled", User: c.m.User.Email, Org: c.m.Org.Name,
+			Details: string(c.entity) + ": " + rep.Off,
+		}},
+	})
+	if serr != nil {
+		return serr
+	}
+	c.feed.done(c.m.User.ID)
+	c.log.add("%s switched off: %s", c.entity, rep.Off)
+	return &Fault{Code: CodeContainer, Doing: "our folder is gone from the mailbox; " + string(c.entity) +
+		" are switched off for this user, and nothing was deleted in the CRM"}
+}
+
+// settle stores a settlement under the cycle's session.
+func (c *cycle) settle(ctx context.Context, s Settlement) error {
+	s.Session, s.Now = c.session.ID, c.e.Now()
+	return stateFault("settling", c.e.State.Settle(ctx, c.m.User.ID, c.entity, s))
+}
+
+// commit ends the cycle: the cursors move, unless something is unsettled.
+func (c *cycle) commit(ctx context.Context, read readTo) error {
+	var s Settlement
+	for _, i := range c.issues {
+		if c.touched[i.IssueKey] && !c.raised[i.IssueKey] {
+			s.Resolved = append(s.Resolved, i.IssueKey)
+		}
+	}
+	err := errors.Join(c.stop[record.CRM], c.stop[record.Mailbox])
+	if err == nil && c.unsettled {
+		err = &Fault{Code: CodeUnsettled, Doing: "some writes have no clear answer; the next cycle finds out"}
+	}
+	if err == nil {
+		rep := c.replica
+		rep.MailboxCursor, rep.CRMCursor, rep.FirstDone = read.mailbox, "", true
+		if rep != c.replica {
+			s.Replica = &rep
+		}
+	}
+	if s.Replica != nil || s.Resolved != nil {
+		if serr := c.settle(ctx, s); serr != nil {
+			return serr
+		}
+	}
+	if err == nil {
+		c.feed.done(c.m.User.ID)
+	}
+	return err
+}
+
+// sessionLog collects what is worth knowing of a cycle, without record content.
+type sessionLog struct {
+	now func() time.Time
+	mu  sync.Mutex
+	b   strings.Builder
+}
+
+func (l *sessionLog) add(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(&l.b, "%s %s\n", l.now().UTC().Format(time.RFC3339), fmt.Sprintf(format, args...))
+}
+
+func (l *sessionLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

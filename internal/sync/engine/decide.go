@@ -1,0 +1,121 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/crmsync/crmsync/internal/sync/reconcile"
+	"github.com/crmsync/crmsync/internal/sync/record"
+)
+
+// decide makes the plan: reconciled, with everything read that it turned out to need,
+// and guarded.
+func (c *cycle) decide(ctx context.Context, in *reconcile.Input) (reconcile.Plan, error) {
+	plan, err := c.reconcile(ctx, in)
+	if err != nil {
+		return plan, err
+	}
+	if in.First && !c.policy.CreateInCRM {
+		plan = withoutCRMWrites(plan)
+	}
+	deletes := 0
+	for _, o := range plan.Ops {
+		if o.Kind == reconcile.Delete {
+			deletes++
+		}
+	}
+	if deletes == 0 {
+		return plan, nil // counting the links would be work that grows with the records
+	}
+	linked, err := c.e.State.CountLinks(ctx, c.m.User.ID, c.entity)
+	if err != nil {
+		return plan, stateFault("counting the links", err)
+	}
+	return reconcile.Guard(plan, linked, c.limits), nil
+}
+
+// maxRereads bounds how often reconcile may ask for more; it needs one round.
+const maxRereads = 3
+
+// reconcile calls reconcile.Reconcile until it has seen all items that it needs.
+func (c *cycle) reconcile(ctx context.Context, in *reconcile.Input) (reconcile.Plan, error) {
+	for round := 0; ; round++ {
+		plan := reconcile.Reconcile(*in)
+		refs := append(plan.Reread, c.versionless(plan)...)
+		if len(refs) == 0 || round == maxRereads {
+			return plan, nil
+		}
+		ids := map[record.Side][]string{}
+		for _, r := range refs {
+			ids[r.Side] = append(ids[r.Side], r.ID)
+		}
+		for _, s := range []record.Side{record.CRM, record.Mailbox} {
+			changes, err := c.lookUp(ctx, s, ids[s])
+			if err != nil {
+				return plan, err
+			}
+			if s == record.CRM {
+				in.CRM = replaced(in.CRM, changes)
+			} else {
+				in.Mailbox = replaced(in.Mailbox, changes)
+			}
+		}
+	}
+}
+
+// versionless returns the items that would be written without a precondition because
+// their version is not known, on a side that could check one.
+func (c *cycle) versionless(p reconcile.Plan) []reconcile.Ref {
+	var refs []reconcile.Ref
+	for _, o := range p.Ops {
+		if !o.Writes() || o.Kind == reconcile.Create || o.Version != "" {
+			continue
+		}
+		if !c.side(o.Side).Capabilities().ConditionalWrite {
+			continue
+		}
+		id := o.CRMID
+		if o.Side == record.Mailbox {
+			id = o.MailboxID
+		}
+		refs = append(refs, reconcile.Ref{Side: o.Side, ID: id})
+	}
+	return refs
+}
+
+// replaced returns changes with newer ones in place of those for the same items.
+func replaced(changes, newer []reconcile.Change) []reconcile.Change {
+	fresh := map[string]bool{}
+	for _, ch := range newer {
+		fresh[ch.ID] = true
+	}
+	out := make([]reconcile.Change, 0, len(changes)+len(newer))
+	for _, ch := range changes {
+		if !fresh[ch.ID] {
+			out = append(out, ch)
+		}
+	}
+	return append(out, newer...)
+}
+
+// withoutCRMWrites takes what a first sync may not do out of a plan: nothing goes from
+// the mailbox to the CRM before that was allowed. Each such record is named by a
+// finding, and decided again once it is.
+func withoutCRMWrites(p reconcile.Plan) reconcile.Plan {
+	ops := p.Ops[:0:0]
+	for _, o := range p.Ops {
+		if o.Side != record.CRM {
+			ops = append(ops, o)
+			continue
+		}
+		f := reconcile.Finding{
+			Code: reconcile.NotAllowed, Side: record.Mailbox, ID: o.MailboxID, Label: o.Label,
+			Reason: "a first sync writes nothing to the CRM until that is allowed: " + o.Reason,
+		}
+		if o.MailboxID == "" {
+			f.Side, f.ID = record.CRM, o.CRMID
+		}
+		p.Findings = append(p.Findings, f)
+	}
+	p.Ops = ops
+	return p
+}

@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/crmsync/crmsync/internal/sync/reconcile"
+	"github.com/crmsync/crmsync/internal/sync/record"
+	"github.com/crmsync/crmsync/internal/sync/remote"
+	"github.com/crmsync/crmsync/internal/sync/roster"
+)
+
+// Systems opens connections by name. It returns the same handle for the same name
+// within one process, and an error of remote.ClassSetup for what cannot be opened.
+type Systems interface {
+	CRM(ctx context.Context, connection string) (remote.CRM, error)
+	Mail(ctx context.Context, connection string) (remote.Mail, error)
+}
+
+// Config is what an engine is made of. All fields are needed.
+type Config struct {
+	State    State
+	Systems  Systems
+	Reporter Reporter
+	// Install is the id of this installation, as in stamps and claims.
+	Install string
+	// Hasher returns the hasher for a region of telephone numbers.
+	Hasher func(region string) (record.Hasher, error)
+	Now    func() time.Time
+	// Random is a source of good randomness, safe for concurrent use.
+	Random io.Reader
+	// Holder names this process in leases; Alive tells whether the process that a
+	// holder names still runs, true if that cannot be known.
+	Holder string
+	Alive  func(holder string) bool
+	// Tick returns a channel that receives every d, and a function that stops it.
+	Tick func(d time.Duration) (<-chan time.Time, func())
+}
+
+// Engine runs cycles.
+type Engine struct {
+	Config
+}
+
+// New returns an engine.
+func New(c Config) *Engine { return &Engine{Config: c} }
+
+// Entities are the ones that are synchronized.
+var Entities = []record.Entity{record.Contacts}
+
+// Options say which cycles to run and how.
+type Options struct {
+	// Users limits the run to these; nil for all users.
+	Users []int64
+	// Due runs only those whose time has come.
+	Due     bool
+	Trigger Trigger
+	// AllowCreateInCRM lets this run write records that were born in a mailbox to the
+	// CRM, as if the organization allowed it.
+	AllowCreateInCRM bool
+	// Parallel is how many users run side by side; at least 1.
+	Parallel int
+	// MaxFailures ends the run after so many failed users; 0 means never.
+	MaxFailures int
+	// Limits replaces the guard's limits; nil for the built-in ones.
+	Limits *reconcile.Limits
+}
+
+// Customization is what a user's mailbox gets, under the claim of a CRM organization.
+func Customization(organization, install string, now time.Time) remote.Customization {
+	return remote.Customization{
+		Folder:   roster.FolderName,
+		Category: roster.CategoryName,
+		Entities: Entities,
+		Claim:    remote.Claim{Organization: organization, Install: install, LastCycle: now.UTC()},
+	}
+}
+
+// runner is one run over many users.
+type runner struct {
+	e    *Engine
+	opts Options
+	// members are all users there are: records are handed out by owner.
+	members []Member
+	leases  *leaseKeeper
+
+	mu       sync.Mutex
+	feeds    map[feedKey]*crmFeed
+	broken   map[string]error // connections that refuse us as a whole
+	failures int
+}
+
+// Run runs one cycle for each user who is active, due if that is asked, and returns a
+// session for each user in the selection, in order: also for those who were skipped,
+// with the reason. The error is for the run as a whole; what befell one user is in his
+// session.
+func (e *Engine) Run(ctx context.Context, opts Options) ([]Session, error) {
+	all, err := e.State.Users(ctx, nil)
+	if err != nil {
+		return nil, stateFault("reading the users", err)
+	}
+	r := &runner{
+		e: e, opts: opts, members: all,
+		leases: newLeaseKeeper(e),
+		feeds:  map[feedKey]*crmFeed{}, broken: map[string]error{},
+	}
+	sessions, jobs := r.choose(selected(all, opts.Users))
+	e.Reporter.RunStarted(len(jobs))
+	stop := r.leases.start(ctx)
+	defer stop()
+	r.work(ctx, jobs, sessions)
+	return sessions, r.moveFeeds(context.WithoutCancel(ctx))
+}
+
+func selected(all []Member, ids []int64) []Member {
+	if ids == nil {
+		return all
+	}
+	byID := make(map[int64]Member, len(all))
+	for _, m := range all {
+		byID[m.User.ID] = m
+	}
+	var out []Member
+	for _, id := range ids {
+		if m, ok := byID[id]; ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// job is a user whose cycle is to run; index is his place among the sessions.
+type job struct {
+	index  int
+	member Member
+	// first is what Prefetch read of his mailbox; nil if nothing was.
+	first *remote.FeedResult
+}
+
+// choose sorts out who runs. With a selection, everyone gets a session, if only to say
+// why he did not run; without one, only those who run.
+func (r *runner) choose(members []Member) ([]Session, []job) {
+	var sessions []Session
+	var jobs []job
+	now := r.e.Now()
+	for _, m := range members {
+		s := Session{UserID: m.User.ID, User: m.User.Email, Trigger: r.opts.Trigger, Started: now, Ended: now}
+		eff := roster.EffectiveOf(m.User, m.Org)
+		switch {
+		case eff.State != roster.Active && m.User.Sync != roster.Suspended, !m.Org.Enabled:
+			s.Result, s.Code, s.Message = ResultSkipped, CodeIneffective, eff.State+": "+eff.Fix
+		case r.opts.Due && !m.User.Queued && m.User.NextDue.After(now):
+			s.Result, s.Code, s.Message = ResultSkipped, CodeNotDue, "not due until "+m.User.NextDue.UTC().Format(time.RFC3339)
+		default:
+			jobs = append(jobs, job{index: len(sessions), member: m})
+			sessions = append(sessions, s)
+			continue
+		}
+		if r.opts.Users != nil {
+			sessions = append(sessions, s)
+		}
+	}
+	return sessions, jobs
+}
+
+// prefetchSize is how many mailboxes are probed together: what one Graph batch holds.
+const prefetchSize = 20
+
+// work runs the jobs side by side. One goroutine leases and probes users ahead of the
+// workers, a batch at a time.
+func (r *runner) work(ctx context.Context, jobs []job, sessions []Session) {
+	ready := make(chan job)
+	var wg sync.WaitGroup
+	for range max(r.opts.Parallel, 1) {
+		wg.Go(func() {
+			for j := range ready {
+				sessions[j.index] = r.cycle(ctx, j)
+			}
+		})
+	}
+	for len(jobs) > 0 {
+		n := min(len(jobs), prefetchSize)
+		for _, j := range r.probe(ctx, jobs[:n], sessions) {
+			ready <- j
+		}
+		jobs = jobs[n:]
+	}
+	close(ready)
+	wg.Wait()
+}
+
+// stopped tells why a user's turn does not come any more; nil if it does.
+func (r *runner) stopped(ctx context.Context, m Member) *Fault {
+	if ctx.Err() != nil {
+		return &Fault{Code: CodeInterrupted, Doing: "the run was interrupted before this user's turn"}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range []string{m.Org.CRM, m.Org.Mail} {
+		if err := r.broken[c]; err != nil {
+			return &Fault{Code: CodeConnection, Doing: "connection " + c + " refuses us", Err: err}
+		}
+	}
+	if r.opts.MaxFailures > 0 && r.failures >= r.opts.MaxFailures {
+		return &Fault{Code: CodeNotStarted, Doing: "too many users failed before this one's turn"}
+	}
+	return nil
+}
+
+// note remembers what a cycle's end means for the rest of the run.
+func (r *runner) note(s Session, connection string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.Result == ResultFailed {
+		r.failures++
+	}
+	if connection != "" {
+		r.broken[connection] = err
+	}
+}

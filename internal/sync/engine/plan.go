@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/crmsync/crmsync/internal/sync/reconcile"
+	"github.com/crmsync/crmsync/internal/sync/record"
+	"github.com/crmsync/crmsync/internal/sync/remote"
+	"github.com/crmsync/crmsync/internal/sync/roster"
+)
+
+// UserPlan is what one user's next cycle would do, or why that cannot be told.
+type UserPlan struct {
+	UserID int64
+	User   string
+	Entity record.Entity
+	Plan   reconcile.Plan
+	// First says that it would be the first sync; Prepare that the mailbox would be
+	// prepared before it.
+	First   bool
+	Prepare bool
+	// Unsettled is how many earlier writes have no clear answer yet: the plan may
+	// change once they are looked up.
+	Unsettled int
+	Err       error
+}
+
+// Plan tells what Run would do for the same options, and writes nothing anywhere.
+func (e *Engine) Plan(ctx context.Context, opts Options) ([]UserPlan, error) {
+	all, err := e.State.Users(ctx, nil)
+	if err != nil {
+		return nil, stateFault("reading the users", err)
+	}
+	r := &runner{e: e, opts: opts, members: all, feeds: map[feedKey]*crmFeed{}, broken: map[string]error{}}
+	members := selected(all, opts.Users)
+	plans := make([]UserPlan, len(members))
+	var wg sync.WaitGroup
+	places := make(chan struct{}, max(opts.Parallel, 1))
+	for i, m := range members {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			plans[i] = r.plan(ctx, m)
+		})
+	}
+	wg.Wait()
+	return plans, ctx.Err()
+}
+
+func (r *runner) plan(ctx context.Context, m Member) UserPlan {
+	p := UserPlan{UserID: m.User.ID, User: m.User.Email, Entity: record.Contacts}
+	if !m.Org.Enabled {
+		eff := roster.EffectiveOf(m.User, m.Org)
+		p.Err = &Fault{Code: CodeIneffective, Doing: eff.State + ": " + eff.Fix}
+		return p
+	}
+	c := &cycle{
+		r: r, e: &Engine{r.e.Config}, m: m, entity: record.Contacts,
+		session: Session{User: m.User.Email}, log: sessionLog{now: r.e.Now},
+		touched: map[IssueKey]bool{}, raised: map[IssueKey]bool{},
+		links: map[string]reconcile.Link{}, stop: map[record.Side]error{},
+	}
+	c.e.State = readOnly{r.e.State}
+	if p.Err = c.connect(ctx); p.Err != nil {
+		return p
+	}
+	if c.replica.Off != "" {
+		p.Err = &Fault{Code: CodeContainer, Doing: string(c.entity) + " are switched off: " + c.replica.Off}
+		return p
+	}
+	intents, err := c.e.State.Intents(ctx, m.User.ID, c.entity)
+	if err != nil {
+		p.Err = stateFault("reading the intents", err)
+		return p
+	}
+	p.First, p.Unsettled = !c.replica.FirstDone, len(intents)
+	if p.Prepare, p.Err = c.find(ctx); p.Err != nil {
+		return p
+	}
+	in, _, err := c.read(ctx)
+	if err != nil {
+		p.Err = err
+		return p
+	}
+	p.Plan, p.Err = c.decide(ctx, &in)
+	return p
+}
+
+// find looks our container up where it was not prepared yet, and tells whether the
+// cycle would prepare the mailbox. Without a container the mailbox holds nothing.
+func (c *cycle) find(ctx context.Context) (bool, error) {
+	if c.m.User.Mailbox == roster.Initialized && c.replica.Container.ID != "" {
+		return false, nil
+	}
+	have, err := c.box.Inspect(ctx, Customization("", c.e.Install, c.e.Now()))
+	if err != nil {
+		return true, remoteFault("looking at the mailbox", err)
+	}
+	for _, a := range have {
+		if a.Kind == remote.ContactFolder {
+			c.useContainer(remote.Container{ID: a.ID, Name: a.Name})
+			return true, nil
+		}
+	}
+	c.copies = nothing{c.copies}
+	return true, nil
+}
+
+// nothing is a collection whose container does not exist yet.
+type nothing struct{ remote.Collection }
+
+func (nothing) Changes(context.Context, remote.Query) (remote.Feed, error) {
+	return remote.Feed{Complete: true}, nil
+}
+
+// errPlanning says that a plan tried to write: a mistake in the engine.
+var errPlanning = errors.New("a plan writes nothing")
+
+// readOnly is a state that refuses every write of a cycle, for planning. Remapping a
+// merged record is the one thing that reading settles; a plan does it in memory.
+type readOnly struct{ State }
+
+func (readOnly) Settle(context.Context, int64, record.Entity, Settlement) error { return nil }
+
+func (readOnly) Intend(context.Context, int64, record.Entity, []Intent) error { return errPlanning }
+
+func (readOnly) MarkMailbox(context.Context, int64, roster.MailboxState) error { return errPlanning }

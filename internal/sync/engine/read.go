@@ -1,0 +1,401 @@
+package engine
+
+import (
+	"context"
+	"slices"
+
+	"github.com/crmsync/crmsync/internal/sync/reconcile"
+	"github.com/crmsync/crmsync/internal/sync/record"
+	"github.com/crmsync/crmsync/internal/sync/remote"
+)
+
+// readTo is where the feeds were read to.
+type readTo struct {
+	mailbox string
+}
+
+// sideRead is what was read of one side, with everything looked up.
+type sideRead struct {
+	changes []remote.Change
+	full    bool
+	cursor  string
+}
+
+// read pulls both feeds to their ends and returns what reconcile needs to decide.
+func (c *cycle) read(ctx context.Context) (reconcile.Input, readTo, error) {
+	crm, err := c.readCRM(ctx)
+	if err != nil {
+		return reconcile.Input{}, readTo{}, err
+	}
+	box, err := c.readMailbox(ctx)
+	if err != nil {
+		return reconcile.Input{}, readTo{}, err
+	}
+	in := reconcile.Input{
+		Policy: c.policy, Hasher: c.hasher, Install: c.e.Install,
+		First: !c.replica.FirstDone,
+	}
+	if in.Links, err = c.linksOf(ctx, crm, box); err != nil {
+		return in, readTo{}, err
+	}
+	if err := c.refuseEmpty(record.CRM, crm, in.Links); err != nil {
+		return in, readTo{}, err
+	}
+	if err := c.refuseEmpty(record.Mailbox, box, in.Links); err != nil {
+		return in, readTo{}, err
+	}
+	if in.Links, crm.changes, err = c.remap(ctx, in.Links, crm.changes); err != nil {
+		return in, readTo{}, err
+	}
+	if in.CRM, err = c.settleReads(ctx, record.CRM, crm, in.Links); err != nil {
+		return in, readTo{}, err
+	}
+	if in.Mailbox, err = c.settleReads(ctx, record.Mailbox, box, in.Links); err != nil {
+		return in, readTo{}, err
+	}
+	if err := c.addRetries(ctx, &in); err != nil {
+		return in, readTo{}, err
+	}
+	if in.Ops, err = c.opsOf(ctx, in); err != nil {
+		return in, readTo{}, err
+	}
+	for _, l := range in.Links {
+		c.links[l.CRM.ID] = l
+	}
+	return in, readTo{mailbox: box.cursor}, nil
+}
+
+// readCRM returns the user's part of the CRM's feed, or all his records.
+func (c *cycle) readCRM(ctx context.Context) (sideRead, error) {
+	changes, full, err := c.r.changes(ctx, c.feed, c.m.User.ID, c.replica.CRMCursor)
+	if err != nil {
+		return sideRead{}, err
+	}
+	if !full && c.replica.FirstDone {
+		return sideRead{changes: changes}, nil
+	}
+	feed, err := c.r.full(ctx, c.feed, c.m.User.CRMUser, func(n int) {
+		c.e.Reporter.Reading(c.m.User.Email, record.CRM, n)
+	})
+	c.log.add("read all %d records of the CRM", len(feed.Changes))
+	return sideRead{changes: feed.Changes, full: true}, err
+}
+
+// readMailbox returns what changed in our container, or all there is.
+func (c *cycle) readMailbox(ctx context.Context) (sideRead, error) {
+	progress := func(n int) { c.e.Reporter.Reading(c.m.User.Email, record.Mailbox, n) }
+	var feed remote.Feed
+	err := error(nil)
+	switch {
+	case c.replica.MailboxCursor == "":
+		err = &remote.Error{Class: remote.ClassCursorLost}
+	case c.first != nil:
+		feed, err = c.first.Feed, c.first.Err
+	default:
+		feed, err = remote.Feed{Cursor: c.replica.MailboxCursor}, nil
+	}
+	if err == nil && !feed.Complete {
+		var rest remote.Feed
+		rest, err = c.copies.Changes(ctx, remote.Query{Cursor: feed.Cursor, Progress: progress})
+		feed = remote.Feed{Changes: append(feed.Changes, rest.Changes...), Cursor: rest.Cursor}
+	}
+	if !remote.Is(err, remote.ClassCursorLost) {
+		return sideRead{changes: feed.Changes, cursor: feed.Cursor}, remoteFault("reading the mailbox's changes", err)
+	}
+	if c.replica.MailboxCursor != "" {
+		c.log.add("the mailbox's cursor is lost: reading everything again")
+	}
+	feed, err = c.copies.Changes(ctx, remote.Query{Stamps: !c.created, Progress: progress})
+	c.log.add("read all %d items of the mailbox", len(feed.Changes))
+	return sideRead{changes: feed.Changes, cursor: feed.Cursor, full: true}, remoteFault("reading the mailbox", err)
+}
+
+// linksOf returns the links of everything that was read; all links if a side was read
+// in full, since what is missing there must be looked up.
+func (c *cycle) linksOf(ctx context.Context, crm, box sideRead) ([]reconcile.Link, error) {
+	if crm.full || box.full {
+		links, err := c.e.State.Links(ctx, c.m.User.ID, c.entity)
+		return links, stateFault("reading the links", err)
+	}
+	crmIDs := idsOf(crm.changes)
+	for _, ch := range crm.changes {
+		if ch.Kind == remote.Merged {
+			crmIDs = append(crmIDs, ch.MergedInto)
+		}
+	}
+	boxIDs := idsOf(box.changes)
+	for _, i := range c.issues {
+		if i.CRMID != "" {
+			crmIDs = append(crmIDs, i.CRMID)
+		}
+		if i.MailboxID != "" {
+			boxIDs = append(boxIDs, i.MailboxID)
+		}
+	}
+	return c.linksByID(ctx, crmIDs, boxIDs)
+}
+
+// linksByID returns the links of items of both sides, each once, in the order of
+// their CRM ids.
+func (c *cycle) linksByID(ctx context.Context, crmIDs, boxIDs []string) ([]reconcile.Link, error) {
+	byID := map[string]reconcile.Link{}
+	for side, ids := range map[record.Side][]string{record.CRM: crmIDs, record.Mailbox: boxIDs} {
+		if len(ids) == 0 {
+			continue
+		}
+		links, err := c.e.State.LinksByID(ctx, c.m.User.ID, c.entity, side, ids)
+		if err != nil {
+			return nil, stateFault("reading the links", err)
+		}
+		for _, l := range links {
+			byID[l.CRM.ID] = l
+		}
+	}
+	return sortedLinks(byID), nil
+}
+
+func sortedLinks(byID map[string]reconcile.Link) []reconcile.Link {
+	out := make([]reconcile.Link, 0, len(byID))
+	for _, l := range byID {
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b reconcile.Link) int {
+		switch {
+		case a.CRM.ID < b.CRM.ID:
+			return -1
+		case a.CRM.ID > b.CRM.ID:
+			return 1
+		}
+		return 0
+	})
+	return out
+}
+
+func idsOf(changes []remote.Change) []string {
+	ids := make([]string, 0, len(changes))
+	for _, ch := range changes {
+		ids = append(ids, ch.Item.ID)
+	}
+	return ids
+}
+
+// refuseEmpty takes an empty full read of a side that held records for a failed one.
+func (c *cycle) refuseEmpty(side record.Side, got sideRead, links []reconcile.Link) error {
+	if !got.full || len(got.changes) > 0 {
+		return nil
+	}
+	for _, l := range links {
+		if l.State == reconcile.Linked {
+			return &Fault{Code: CodeEmptyRead, Doing: "the " + sideName(side) +
+				" returned nothing where it held linked records: taken for a failed read, nothing was deleted"}
+		}
+	}
+	return nil
+}
+
+// remap follows merges: the link of a record that was merged into another one goes to
+// that one, unless that one has a link of its own; then the loser counts as deleted.
+func (c *cycle) remap(ctx context.Context, links []reconcile.Link, changes []remote.Change) ([]reconcile.Link, []remote.Change, error) {
+	byID := map[string]reconcile.Link{}
+	for _, l := range links {
+		byID[l.CRM.ID] = l
+	}
+	seen := map[string]bool{}
+	for _, ch := range changes {
+		seen[ch.Item.ID] = true
+	}
+	var s Settlement
+	var missing []string
+	for i, ch := range changes {
+		if ch.Kind != remote.Merged {
+			continue
+		}
+		changes[i].Kind = remote.Deleted
+		l, ok := byID[ch.Item.ID]
+		heir, taken := byID[ch.MergedInto]
+		if !ok || l.State != reconcile.Linked || taken && heir.State != reconcile.Ended {
+			continue
+		}
+		delete(byID, ch.Item.ID)
+		l.CRM.ID, l.CRM.Version = ch.MergedInto, ""
+		byID[ch.MergedInto] = l
+		s.Remove = append(s.Remove, ch.Item.ID)
+		s.Links = append(s.Links, l)
+		c.log.add("a CRM record was merged into another: its link follows")
+		if !seen[ch.MergedInto] {
+			missing = append(missing, ch.MergedInto)
+		}
+	}
+	if len(s.Links) == 0 {
+		return links, changes, nil
+	}
+	for n, got := range c.records.Get(ctx, missing) {
+		if got.Err != nil || got.Elsewhere {
+			return nil, nil, remoteFault("reading a merged record", got.Err)
+		}
+		_ = n
+		changes = append(changes, remote.Change{Kind: remote.Present, Item: got.Item})
+	}
+	if err := c.settle(ctx, s); err != nil {
+		return nil, nil, err
+	}
+	return sortedLinks(byID), changes, nil
+}
+
+// settleReads turns what a feed said into what is proven: hints are looked up, so are
+// links that a full read did not mention, and items without a link get their stamps.
+func (c *cycle) settleReads(ctx context.Context, side record.Side, got sideRead, links []reconcile.Link) ([]reconcile.Change, error) {
+	linked := map[string]reconcile.Link{}
+	for i := range links {
+		if id := links[i].Half(side).ID; id != "" {
+			linked[id] = links[i]
+		}
+	}
+	last := map[string]int{} // the feed may repeat an item: the last word counts
+	for i, ch := range got.changes {
+		last[ch.Item.ID] = i
+	}
+	var out []reconcile.Change
+	var look []string
+	for i, ch := range got.changes {
+		if last[ch.Item.ID] != i {
+			continue
+		}
+		_, known := linked[ch.Item.ID]
+		switch {
+		case ch.Kind == remote.Deleted:
+			if known {
+				out = append(out, reconcile.Change{Kind: reconcile.Deleted, ID: ch.Item.ID})
+			}
+		case ch.Kind == remote.Removed:
+			if known {
+				look = append(look, ch.Item.ID)
+			}
+		case side == record.CRM && ch.Item.Owner != c.m.User.CRMUser:
+			if known {
+				out = append(out, reconcile.Change{Kind: reconcile.OutOfScope, ID: ch.Item.ID, Version: ch.Item.Version})
+			}
+		case !known && !ch.Item.HasStamp && !c.created && c.side(side).Capabilities().Stamps:
+			look = append(look, ch.Item.ID)
+		default:
+			out = append(out, c.change(side, ch.Item))
+		}
+	}
+	if got.full {
+		for _, l := range links {
+			id := l.Half(side).ID
+			if _, there := last[id]; !there && id != "" && l.State == reconcile.Linked {
+				look = append(look, id)
+			}
+		}
+	}
+	looked, err := c.lookUp(ctx, side, look)
+	return append(out, looked...), err
+}
+
+// lookUp reads items by id and returns what is proven of each.
+func (c *cycle) lookUp(ctx context.Context, side record.Side, ids []string) ([]reconcile.Change, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var out []reconcile.Change
+	for n, got := range c.side(side).Get(ctx, ids) {
+		switch {
+		case remote.Is(got.Err, remote.ClassGone):
+			out = append(out, reconcile.Change{Kind: reconcile.Deleted, ID: ids[n]})
+		case got.Err != nil:
+			return nil, remoteFault("looking an item of the "+sideName(side)+" up", got.Err)
+		case got.Elsewhere, side == record.CRM && got.Item.Owner != c.m.User.CRMUser:
+			out = append(out, reconcile.Change{Kind: reconcile.OutOfScope, ID: ids[n], Version: got.Item.Version})
+		default:
+			out = append(out, c.change(side, got.Item))
+		}
+	}
+	return out, nil
+}
+
+// change returns an item as reconcile sees it.
+func (c *cycle) change(side record.Side, it remote.Item) reconcile.Change {
+	return reconcile.Change{
+		Kind: reconcile.Present, ID: it.ID, Version: it.Version, Record: c.read1(side, it),
+		Modified: it.Modified, Stamp: it.Stamp, Imported: it.Imported,
+	}
+}
+
+// addRetries adds the records of issues that are due, and of those where either side
+// has changed, so that they are decided with both sides in view.
+func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
+	have := map[record.Side]map[string]bool{record.CRM: {}, record.Mailbox: {}}
+	for _, ch := range in.CRM {
+		have[record.CRM][ch.ID] = true
+	}
+	for _, ch := range in.Mailbox {
+		have[record.Mailbox][ch.ID] = true
+	}
+	partner := map[record.Side]map[string]string{record.CRM: {}, record.Mailbox: {}}
+	for _, l := range in.Links {
+		partner[record.CRM][l.CRM.ID] = l.Mailbox.ID
+		partner[record.Mailbox][l.Mailbox.ID] = l.CRM.ID
+	}
+	now := c.e.Now()
+	need := map[record.Side][]string{}
+	for _, i := range c.issues {
+		ids := map[record.Side]string{record.CRM: i.CRMID, record.Mailbox: i.MailboxID}
+		for _, s := range []record.Side{record.CRM, record.Mailbox} {
+			if ids[s] == "" {
+				ids[s] = partner[s.Other()][ids[s.Other()]]
+			}
+		}
+		due := i.State == IssueOpen && !i.NextRetry.After(now) || i.Code == CodeNotAllowed && c.policy.CreateInCRM
+		if !due && !have[record.CRM][ids[record.CRM]] && !have[record.Mailbox][ids[record.Mailbox]] {
+			continue
+		}
+		c.touched[i.IssueKey] = true
+		for s, id := range ids {
+			if id != "" && !have[s][id] {
+				have[s][id] = true
+				need[s] = append(need[s], id)
+			}
+		}
+	}
+	for s, ids := range need {
+		slices.Sort(ids)
+		changes, err := c.lookUp(ctx, s, ids)
+		if err != nil {
+			return err
+		}
+		if s == record.CRM {
+			in.CRM = append(in.CRM, changes...)
+		} else {
+			in.Mailbox = append(in.Mailbox, changes...)
+		}
+	}
+	return nil
+}
+
+// opsOf asks the state what it knows of the operation ids on unlinked items.
+func (c *cycle) opsOf(ctx context.Context, in reconcile.Input) (map[record.OpID]reconcile.OpState, error) {
+	out := map[record.OpID]reconcile.OpState{}
+	var ops []record.OpID
+	for _, changes := range [][]reconcile.Change{in.CRM, in.Mailbox} {
+		for _, ch := range changes {
+			if ch.Stamp != nil && ch.Stamp.Install == c.e.Install {
+				if _, ok := out[ch.Stamp.Op]; !ok {
+					ops = append(ops, ch.Stamp.Op)
+				}
+				out[ch.Stamp.Op] = reconcile.OpFinished
+			}
+		}
+	}
+	if len(ops) == 0 {
+		return out, nil
+	}
+	expired, err := c.e.State.ExpiredOps(ctx, c.m.User.ID, c.entity, ops)
+	if err != nil {
+		return nil, stateFault("reading the expired operations", err)
+	}
+	for _, op := range expired {
+		out[op] = reconcile.OpExpired
+	}
+	return out, nil
+}
