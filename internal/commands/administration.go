@@ -1,0 +1,15 @@
+package commands
+
+import "github.com/spf13/cobra"
+
+// administration returns the commands that are not a cycle: users, organizations,
+// connections, mailboxes, checks, add-ins and init.
+func administration(app *App) []*cobra.Command {
+	return nil
+}
+
+// explainAdmin turns an error of package admin into advice, or returns nil if it is
+// none.
+func explainAdmin(err error) *Error {
+	return nil
+}

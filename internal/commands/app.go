@@ -1,0 +1,139 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/crmsync/crmsync/internal/commands/config"
+	"github.com/crmsync/crmsync/internal/commands/ui"
+	"github.com/crmsync/crmsync/internal/sync/admin"
+	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/remote"
+	"github.com/crmsync/crmsync/internal/sync/roster"
+)
+
+// State is all that the program remembers: what administration sees of it, and what
+// the engine does.
+type State interface {
+	admin.Store
+	Engine() engine.State
+	io.Closer
+}
+
+// StateOptions say which state to open and how.
+type StateOptions struct {
+	// Path is the file of the state.
+	Path string
+	// ReadOnly refuses every write, and a state that does not exist.
+	ReadOnly bool
+	// Key returns the key that the state is encrypted with. create makes a new key
+	// where there is none, for a new state.
+	Key func(ctx context.Context, create bool) ([]byte, error)
+}
+
+// Secrets turns a reference such as env:NAME into the secret it stands for.
+type Secrets func(ctx context.Context, reference string) (string, error)
+
+// App is everything that commands depend on. What is slow, or needs a secret, is a
+// func. The fields that are not exported are of one invocation.
+type App struct {
+	*ui.Streams
+	Version Version
+	Now     func() time.Time
+	Random  io.Reader
+	// Zone is the time zone of the person.
+	Zone *time.Location
+	// Getenv looks up a variable of the environment.
+	Getenv func(string) string
+	// OSUser is the name of the operating system's user, Host that of the machine, PID
+	// the process.
+	OSUser string
+	Host   string
+	PID    int
+	// Executable is the path of this program.
+	Executable func() (string, error)
+
+	LoadConfig func(config.Source) (*config.Config, error)
+	OpenState  func(context.Context, StateOptions) (State, error)
+	// CRM and Mail open a connection of that kind.
+	CRM  func(context.Context, roster.Connection, Secrets) (remote.CRM, error)
+	Mail func(context.Context, roster.Connection, Secrets) (remote.Mail, error)
+
+	global globalOptions
+	cfg    *config.Config
+	state  State
+}
+
+// Version is what the build knows of itself.
+type Version struct {
+	Version string
+	Commit  string
+	Date    string
+}
+
+// config reads the configuration, once.
+func (app *App) config() (*config.Config, error) {
+	if app.cfg != nil {
+		return app.cfg, nil
+	}
+	cfg, err := app.LoadConfig(app.global.source(app.Getenv))
+	if err != nil {
+		return nil, err
+	}
+	app.cfg = cfg
+	return cfg, nil
+}
+
+// reading opens the state to read only.
+func (app *App) reading(ctx context.Context) (State, error) { return app.stateFor(ctx, true) }
+
+// writing opens the state to read and to write, and makes a new one if there is none.
+// What the configuration declares is stored in it.
+func (app *App) writing(ctx context.Context) (State, error) { return app.stateFor(ctx, false) }
+
+// stateFor opens the state: to read only for a dry run. A command opens one state
+// once, in one way; Main closes it.
+func (app *App) stateFor(ctx context.Context, dryRun bool) (State, error) {
+	if app.state != nil {
+		return app.state, nil
+	}
+	cfg, err := app.config()
+	if err != nil {
+		return nil, err
+	}
+	st, err := app.OpenState(ctx, StateOptions{Path: cfg.State, ReadOnly: dryRun, Key: cfg.Key(app.Random)})
+	if err != nil {
+		return nil, stateError(cfg.State, err)
+	}
+	declared := declare(st, cfg)
+	if !dryRun {
+		if err := declared.store(ctx, app.Now(), app.actor()); err != nil {
+			return nil, errors.Join(stateError(cfg.State, err), st.Close())
+		}
+	}
+	app.state = declared
+	return app.state, nil
+}
+
+// actor is who acts, as the audit names him.
+func (app *App) actor() string {
+	if app.cfg != nil && app.cfg.As != "" {
+		return app.cfg.As
+	}
+	if app.OSUser == "" {
+		return "unknown"
+	}
+	return app.OSUser
+}
+
+// close gives up what the invocation has opened.
+func (app *App) close() error {
+	if app.state == nil {
+		return nil
+	}
+	err := app.state.Close()
+	app.state = nil
+	return err
+}

@@ -1,0 +1,125 @@
+package commands
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/crmsync/crmsync/internal/commands/config"
+	"github.com/crmsync/crmsync/internal/sync/admin"
+	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/roster"
+)
+
+// declared is a state seen through a configuration: the connections and organizations
+// that the configuration declares stand in front of those that are stored.
+type declared struct {
+	State
+	cfg *config.Config
+}
+
+func declare(st State, cfg *config.Config) *declared { return &declared{State: st, cfg: cfg} }
+
+// Connections are those declared and those stored, by name.
+func (d *declared) Connections(ctx context.Context) ([]roster.Connection, error) {
+	stored, err := d.State.Connections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Clone(d.cfg.Connections)
+	for _, c := range stored {
+		if !slices.ContainsFunc(d.cfg.Connections, func(have roster.Connection) bool { return have.Name == c.Name }) {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b roster.Connection) int { return cmp.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// Connection is the one declared, or the one stored.
+func (d *declared) Connection(ctx context.Context, name string) (roster.Connection, error) {
+	for _, c := range d.cfg.Connections {
+		if c.Name == name {
+			return c, nil
+		}
+	}
+	return d.State.Connection(ctx, name)
+}
+
+// Organizations are those stored with what is declared of them, and those declared,
+// by name.
+func (d *declared) Organizations(ctx context.Context) ([]roster.Organization, error) {
+	all, err := d.State.Organizations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.Clone(all)
+	for i, want := range d.cfg.Organizations {
+		at := slices.IndexFunc(all, func(o roster.Organization) bool { return o.Name == want.Name })
+		if at < 0 {
+			want.Enabled = true
+			want.Default = len(all) == 0 && i == 0
+			all = append(all, want)
+			continue
+		}
+		all[at] = overlay(all[at], want)
+	}
+	slices.SortFunc(all, func(a, b roster.Organization) int { return cmp.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// Organization is the one of that name, or for the empty name the default.
+func (d *declared) Organization(ctx context.Context, name string) (roster.Organization, error) {
+	all, err := d.Organizations(ctx)
+	if err != nil {
+		return roster.Organization{}, err
+	}
+	for _, o := range all {
+		if o.Name == name || name == "" && o.Default {
+			return o, nil
+		}
+	}
+	return roster.Organization{}, admin.ErrNotFound
+}
+
+// overlay returns a stored organization with what is declared of it. Whether it is
+// enabled, and the default, is not declared.
+func overlay(have, want roster.Organization) roster.Organization {
+	want.Enabled, want.Default = have.Enabled, have.Default
+	return want
+}
+
+// store writes what is declared and differs from what is stored.
+func (d *declared) store(ctx context.Context, now time.Time, actor string) error {
+	activity := func(kind, org, details string) engine.Activity {
+		return engine.Activity{Time: now, Actor: actor, Type: kind, Org: org, Details: details}
+	}
+	for _, want := range d.cfg.Connections {
+		have, err := d.State.Connection(ctx, want.Name)
+		switch {
+		case errors.Is(err, admin.ErrNotFound):
+			err = d.AddConnection(ctx, want, activity("connection.added", "", "connection "+want.Name+" from the configuration"))
+		case err == nil && have != want:
+			err = d.UpdateConnection(ctx, want, activity("connection.changed", "", "connection "+want.Name+" from the configuration"))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, want := range d.cfg.Organizations {
+		have, err := d.State.Organization(ctx, want.Name)
+		switch {
+		case errors.Is(err, admin.ErrNotFound):
+			want.Enabled = true
+			err = d.AddOrganization(ctx, want, activity("org.added", want.Name, "from the configuration"))
+		case err == nil && have != overlay(have, want):
+			err = d.UpdateOrganization(ctx, overlay(have, want), activity("org.changed", want.Name, "from the configuration"))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,180 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crmsync/crmsync/internal/commands/config"
+	"github.com/crmsync/crmsync/internal/commands/ui"
+	"github.com/crmsync/crmsync/internal/sync/admin"
+	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/remote"
+)
+
+// Error is what went wrong, as a person reads it: who or what, what, why, what to do
+// and one command to run. What is empty comes from the table of codes.
+type Error struct {
+	Code Code
+	// Who is the user, connection or file that it is about; may be empty.
+	Who string
+	// What went wrong, in lower case.
+	What string
+	// Why, Do and Command override those of the code.
+	Why     string
+	Do      string
+	Command string
+	Err     error
+
+	// silent errors have been told already; only their status matters.
+	silent bool
+	status int
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("error[%s]: %s", e.Code, e.sentence())
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// fail makes an error of the table of codes.
+func fail(code Code, who, what string) *Error {
+	return &Error{Code: code, Who: who, What: what}
+}
+
+// because, do and try set the lines after the first.
+func (e *Error) because(why string) *Error { e.Why = why; return e }
+func (e *Error) do(what string) *Error     { e.Do = what; return e }
+func (e *Error) try(command string) *Error { e.Command = command; return e }
+func (e *Error) from(err error) *Error     { e.Err = err; return e }
+
+// usage makes the error of something that was typed wrong.
+func usage(cmd *cobra.Command, format string, args ...any) *Error {
+	return fail(codeUsage, "", fmt.Sprintf(format, args...)).try(cmd.CommandPath() + " --help")
+}
+
+// statusError is an error that is silent because the rows told it; nil for success.
+func statusError(status int) error {
+	if status == exitOK {
+		return nil
+	}
+	return &Error{silent: true, status: status}
+}
+
+func (e *Error) exit() int {
+	if e.status != 0 {
+		return e.status
+	}
+	if c, ok := codes[e.Code]; ok {
+		return c.exit
+	}
+	return exitFailure
+}
+
+// sentence is the first line without the code.
+func (e *Error) sentence() string {
+	if e.Who == "" {
+		return e.What
+	}
+	return e.Who + ": " + e.What
+}
+
+// lines are what a person reads: the error, why, what to do, and a command.
+func (e *Error) lines() ui.Failure {
+	c := codes[e.Code]
+	f := ui.Failure{Code: string(e.Code), Text: e.sentence(), Why: e.Why, Do: e.Do, Command: e.Command}
+	if f.Why == "" {
+		f.Why = c.why
+	}
+	if f.Do == "" {
+		f.Do = c.do
+	}
+	if f.Command == "" && e.Do == "" {
+		f.Command = strings.ReplaceAll(c.command, "USER", userOr(e.Who))
+	}
+	return f
+}
+
+func userOr(who string) string {
+	if strings.Contains(who, "@") {
+		return who
+	}
+	return "USER"
+}
+
+// explain turns any error into one with a code and advice. It is the only place that
+// knows what the errors of other packages mean to a person.
+func explain(err error) *Error {
+	var (
+		e    *Error
+		conf *config.Error
+		rem  *remote.Error
+	)
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, context.Canceled):
+		return fail(codeInterrupted, "", "interrupted").from(err)
+	case errors.As(err, &conf):
+		return fail(codeConfig, conf.Where(), conf.Problem).do(conf.Hint).from(err)
+	case errors.Is(err, ui.ErrOutput):
+		return fail(codeUsage, "", strings.TrimPrefix(err.Error(), ui.ErrOutput.Error()+": ")).try("crmsync help output").from(err)
+	case errors.Is(err, engine.ErrLeaseLost):
+		return fail(codeLocked, "", err.Error()).from(err)
+	case errors.As(err, &rem):
+		return explainRemote(rem, err)
+	}
+	if e := explainAdmin(err); e != nil {
+		return e
+	}
+	switch {
+	case errors.Is(err, admin.ErrNotFound):
+		return fail(codeNotFound, "", err.Error()).from(err)
+	case errors.Is(err, admin.ErrExists):
+		return fail(codeExists, "", err.Error()).from(err)
+	case errors.Is(err, admin.ErrInUse):
+		return fail(codeInUse, "", err.Error()).from(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fail(codeUnreachable, "", "no answer in time").from(err)
+	}
+	return fail(codeFailure, "", err.Error()).from(err)
+}
+
+// explainRemote turns what a connector says into advice. err may wrap rem with what
+// was being done.
+func explainRemote(rem *remote.Error, err error) *Error {
+	code, ok := map[remote.Class]Code{
+		remote.ClassItem:          codeItem,
+		remote.ClassConflict:      codeItemChanged,
+		remote.ClassDuplicate:     codeDuplicate,
+		remote.ClassGone:          codeGone,
+		remote.ClassContainerGone: codeContainerGone,
+		remote.ClassCursorLost:    codeCursorLost,
+		remote.ClassPressure:      codePressure,
+		remote.ClassTransient:     codeUnreachable,
+		remote.ClassAuthorization: codeAccessRefused,
+		remote.ClassConnection:    codeConnectionRefused,
+		remote.ClassMapping:       codeMapping,
+		remote.ClassSetup:         codeSetup,
+	}[rem.Class]
+	if !ok {
+		code = codeFailure
+	}
+	e := fail(code, "", err.Error()).from(err)
+	if rem.Hint != "" {
+		e.Do = rem.Hint
+	}
+	return e
+}
+
+// stateError adds the file to an error of the state.
+func stateError(path string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return err
+	}
+	return fail(codeState, path, err.Error()).from(err)
+}

@@ -1,0 +1,235 @@
+package commands
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+// userColumns are the names under which a column or a field names the user, the first
+// that is there.
+var userColumns = []string{"user", "email", "id", "crmUser", "mailboxId"}
+
+// maxInput bounds what --from reads: no list of users is larger.
+const maxInput = 256 << 20
+
+// readFrom reads the names of users from --from: CSV or text apart by tabs with a
+// header, JSON as this program prints it, or one name a line. A row that cannot be
+// read is a failed row; what cannot be read at all is an error.
+func (o *selectOptions) readFrom(app *App) (keys []string, bad []row, err error) {
+	name := o.from
+	in := app.In
+	if name == "-" {
+		name = "standard input"
+		if app.InTTY {
+			return nil, nil, fail(codeUsage, "", "--from - reads standard input, which is a terminal").do("pipe a list into the command")
+		}
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, nil, fail(codeFile, name, reason(err)).from(err)
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxInput))
+	if err != nil {
+		return nil, nil, fail(codeFile, name, reason(err)).from(err)
+	}
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // spreadsheets write it
+	keys, bad, err = parseUsers(text, o.column)
+	if err != nil {
+		return nil, nil, fail(codeFile, name, err.Error())
+	}
+	for i := range bad {
+		bad[i].Message = name + ": " + bad[i].Message
+	}
+	if len(keys) == 0 && len(bad) == 0 {
+		return nil, nil, fail(codeEmpty, name, "holds no user")
+	}
+	return keys, bad, nil
+}
+
+// parseUsers finds the users in text of any of the forms that --from knows.
+func parseUsers(text []byte, column string) ([]string, []row, error) {
+	first, _, _ := bytes.Cut(bytes.TrimLeft(text, " \r\n\t"), []byte("\n"))
+	switch {
+	case bytes.HasPrefix(first, []byte("[")):
+		return usersOfJSON(text, column)
+	case bytes.HasPrefix(first, []byte("{")):
+		return usersOfJSONLines(text, column)
+	case column != "" || isHeader(string(first)):
+		return usersOfCSV(text, column)
+	}
+	return usersOfLines(text), nil, nil
+}
+
+// isHeader reports whether a line is the head of a table: it has a column that names
+// users, and no address.
+func isHeader(line string) bool {
+	for _, name := range strings.FieldsFunc(line, func(r rune) bool { return r == ',' || r == ';' || r == '\t' }) {
+		name = strings.Trim(strings.TrimSpace(name), `"`)
+		if slices.ContainsFunc(userColumns, func(c string) bool { return strings.EqualFold(c, name) }) {
+			return true
+		}
+	}
+	return strings.ContainsAny(line, ",;\t") && !strings.Contains(line, "@")
+}
+
+func usersOfLines(text []byte) []string {
+	var keys []string
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "#") {
+			keys = append(keys, line)
+		}
+	}
+	return keys
+}
+
+func usersOfCSV(text []byte, column string) ([]string, []row, error) {
+	head, _, _ := bytes.Cut(text, []byte("\n"))
+	r := csv.NewReader(bytes.NewReader(text))
+	r.FieldsPerRecord = -1
+	r.TrimLeadingSpace = true
+	switch {
+	case bytes.ContainsRune(head, '\t'):
+		r.Comma, r.LazyQuotes = '\t', true
+	case bytes.ContainsRune(head, ';') && !bytes.ContainsRune(head, ','):
+		r.Comma = ';'
+	}
+	names, err := r.Read()
+	if err != nil {
+		return nil, nil, fmt.Errorf("line 1: %s", csvReason(err))
+	}
+	at, err := columnOf(names, column)
+	if err != nil {
+		return nil, nil, err
+	}
+	var keys []string
+	var bad []row
+	for {
+		cells, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return keys, bad, nil
+		}
+		line, _ := r.FieldPos(0)
+		where := fmt.Sprintf("line %d", line)
+		var broken *csv.ParseError
+		switch {
+		case errors.As(err, &broken):
+			bad = append(bad, failed(fmt.Sprintf("line %d", broken.StartLine), fail(codeBadRow, "", fmt.Sprintf("line %d: %s", broken.StartLine, csvReason(err)))))
+		case err != nil:
+			return nil, nil, err
+		case at >= len(cells) || strings.TrimSpace(cells[at]) == "":
+			bad = append(bad, failed(where, fail(codeBadRow, "", where+": the column "+names[at]+" is empty")))
+		default:
+			keys = append(keys, strings.TrimSpace(cells[at]))
+		}
+	}
+}
+
+// columnOf finds the column that names the user.
+func columnOf(names []string, column string) (int, error) {
+	wanted := userColumns
+	if column != "" {
+		wanted = []string{column}
+	}
+	for _, w := range wanted {
+		at := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(strings.TrimSpace(n), w) })
+		if at >= 0 {
+			return at, nil
+		}
+	}
+	return 0, fmt.Errorf("line 1: no column is called %s; there are %s", strings.Join(wanted, ", "), strings.Join(names, ", "))
+}
+
+func usersOfJSON(text []byte, column string) ([]string, []row, error) {
+	var list []any
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, nil, fmt.Errorf("is not JSON: %w", err)
+	}
+	var keys []string
+	var bad []row
+	for i, v := range list {
+		key, why := userOf(v, column)
+		if why != "" {
+			where := fmt.Sprintf("element %d", i+1)
+			bad = append(bad, failed(where, fail(codeBadRow, "", where+": "+why)))
+			continue
+		}
+		keys = append(keys, key)
+	}
+	return keys, bad, nil
+}
+
+func usersOfJSONLines(text []byte, column string) ([]string, []row, error) {
+	var keys []string
+	var bad []row
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		var v any
+		key, why := "", "is not JSON"
+		if json.Unmarshal(line, &v) == nil {
+			key, why = userOf(v, column)
+		}
+		if why != "" {
+			where := fmt.Sprintf("line %d", n)
+			bad = append(bad, failed(where, fail(codeBadRow, "", where+": "+why)))
+			continue
+		}
+		keys = append(keys, key)
+	}
+	return keys, bad, lines.Err()
+}
+
+// userOf finds the user in one JSON value, or says why there is none.
+func userOf(v any, column string) (key, why string) {
+	if s, ok := v.(string); ok && s != "" {
+		return s, ""
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return "", "is neither a user nor an object"
+	}
+	wanted := userColumns
+	if column != "" {
+		wanted = []string{column}
+	}
+	for _, name := range wanted {
+		if s, ok := m[name].(string); ok && s != "" {
+			return s, ""
+		}
+	}
+	return "", "has no field " + strings.Join(wanted, ", ")
+}
+
+// reason is why a file could not be used, without its name.
+func reason(err error) string {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// csvReason is what is wrong with a line, without its number.
+func csvReason(err error) string {
+	var broken *csv.ParseError
+	if errors.As(err, &broken) {
+		return broken.Err.Error()
+	}
+	return err.Error()
+}

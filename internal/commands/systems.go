@@ -1,0 +1,79 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/crmsync/crmsync/internal/commands/config"
+	"github.com/crmsync/crmsync/internal/sync/admin"
+	"github.com/crmsync/crmsync/internal/sync/remote"
+	"github.com/crmsync/crmsync/internal/sync/roster"
+)
+
+// systems opens connections by name, each once.
+type systems struct {
+	app     *App
+	state   admin.Store
+	secrets Secrets
+
+	mu   sync.Mutex
+	crm  map[string]remote.CRM
+	mail map[string]remote.Mail
+}
+
+// systems returns the connections that the state knows.
+func (app *App) systems(st admin.Store) *systems {
+	return &systems{
+		app: app, state: st,
+		secrets: config.NewSecrets(app.Getenv).Resolve,
+		crm:     map[string]remote.CRM{},
+		mail:    map[string]remote.Mail{},
+	}
+}
+
+// CRM returns the CRM behind a connection.
+func (s *systems) CRM(ctx context.Context, name string) (remote.CRM, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.crm[name]; ok {
+		return c, nil
+	}
+	conn, err := s.connection(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.app.CRM(ctx, conn, s.secrets)
+	if err != nil {
+		return nil, err
+	}
+	s.crm[name] = c
+	return c, nil
+}
+
+// Mail returns the mail system behind a connection.
+func (s *systems) Mail(ctx context.Context, name string) (remote.Mail, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m, ok := s.mail[name]; ok {
+		return m, nil
+	}
+	conn, err := s.connection(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.app.Mail(ctx, conn, s.secrets)
+	if err != nil {
+		return nil, err
+	}
+	s.mail[name] = m
+	return m, nil
+}
+
+func (s *systems) connection(ctx context.Context, name string) (roster.Connection, error) {
+	conn, err := s.state.Connection(ctx, name)
+	if errors.Is(err, admin.ErrNotFound) {
+		return conn, fail(codeNoConnection, name, "there is no connection of this name").try("crmsync connection list")
+	}
+	return conn, err
+}

@@ -1,0 +1,116 @@
+// Package ui is what a person sees. Its rules:
+//
+//   - Standard output carries the result of a command and nothing else. Progress,
+//     notices, questions and errors go to standard error.
+//   - A terminal and a pipe are two audiences. A terminal gets aligned columns,
+//     colour, local and relative times; a pipe gets plain text, one line a row, and
+//     RFC 3339 times in UTC.
+//   - Colour never says anything that the text does not say as well.
+//   - A bar is drawn only on a terminal. Without one there is silence until the end.
+//   - A question is asked only where somebody can answer it. Where nobody can, the
+//     command fails at once and names the flag that answers.
+//   - A notice is one sentence, starts in lower case after "note:", and ends without
+//     a full stop. A notice that calls for an action names the command.
+//   - The names of fields are the same in every format and never change.
+package ui
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/muesli/termenv"
+	"golang.org/x/term"
+)
+
+// Streams are a command's input and outputs, with what is known of who is at the
+// other end.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+	// InTTY, OutTTY and ErrTTY tell whether a terminal is at the other end.
+	InTTY  bool
+	OutTTY bool
+	ErrTTY bool
+	// Width is that of the terminal in columns, or 0 if there is none.
+	Width int
+	// OutColor and ErrColor allow colour.
+	OutColor bool
+	ErrColor bool
+	// Quiet leaves out notices and progress; Verbose adds detail.
+	Quiet   bool
+	Verbose bool
+
+	reader *bufio.Reader
+}
+
+// System returns the streams of the process. getenv looks environment variables up:
+// NO_COLOR forbids colour, CLICOLOR_FORCE demands it, COLUMNS gives the width where
+// the terminal does not tell.
+func System(in, out, errs *os.File, getenv func(string) string) *Streams {
+	s := &Streams{
+		In: in, Out: out, Err: errs,
+		InTTY:  term.IsTerminal(int(in.Fd())),
+		OutTTY: term.IsTerminal(int(out.Fd())),
+		ErrTTY: term.IsTerminal(int(errs.Fd())),
+	}
+	if s.OutTTY {
+		if w, _, err := term.GetSize(int(out.Fd())); err == nil {
+			s.Width = w
+		}
+		if s.Width == 0 {
+			s.Width, _ = strconv.Atoi(getenv("COLUMNS"))
+		}
+		if s.Width == 0 {
+			s.Width = 80
+		}
+	}
+	dumb := getenv("TERM") == "dumb"
+	s.OutColor = s.OutTTY && !dumb
+	s.ErrColor = s.ErrTTY && !dumb
+	if force := getenv("CLICOLOR_FORCE"); force != "" && force != "0" {
+		s.OutColor, s.ErrColor = true, true
+	}
+	if getenv("NO_COLOR") != "" {
+		s.NoColor()
+	}
+	return s
+}
+
+// NoColor switches colour off.
+func (s *Streams) NoColor() { s.OutColor, s.ErrColor = false, false }
+
+// Notice tells the person something worth knowing, on standard error.
+func (s *Streams) Notice(format string, args ...any) {
+	if s.Quiet {
+		return
+	}
+	st := s.errStyles()
+	fmt.Fprintln(s.Err, st.faint.Render("note:")+" "+fmt.Sprintf(format, args...))
+}
+
+// Detail tells the person something only the curious want to know: with --verbose.
+func (s *Streams) Detail(format string, args ...any) {
+	if !s.Verbose || s.Quiet {
+		return
+	}
+	fmt.Fprintln(s.Err, s.errStyles().faint.Render(fmt.Sprintf(format, args...)))
+}
+
+// drawer returns what draws styles on one of the two outputs.
+func drawer(w io.Writer, color bool) *lipgloss.Renderer {
+	r := lipgloss.NewRenderer(w)
+	r.SetColorProfile(termenv.Ascii)
+	if color {
+		r.SetColorProfile(termenv.ANSI)
+	}
+	r.SetHasDarkBackground(true) // Known, so that the terminal is never asked.
+	return r
+}
+
+func (s *Streams) outStyles() styles { return newStyles(drawer(s.Out, s.OutColor)) }
+func (s *Streams) errStyles() styles { return newStyles(drawer(s.Err, s.ErrColor)) }
