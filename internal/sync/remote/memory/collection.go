@@ -40,31 +40,36 @@ func (c *collection) request(ctx context.Context) error {
 }
 
 func (c *collection) Changes(ctx context.Context, q remote.Query) (remote.Feed, error) {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	c.s.reads++
 	feed := remote.Feed{Complete: true, Cursor: c.s.rewind(q.Cursor)}
-	for {
-		if err := c.request(ctx); err != nil {
-			return remote.Feed{}, err
-		}
-		page, next, done, err := c.s.page(c.find(), feed.Cursor, q)
+	for first, done := true, false; !done; first = false {
+		var page []remote.Change
+		var err error
+		page, feed.Cursor, done, err = c.page(ctx, feed.Cursor, q, first)
 		if err != nil {
 			return remote.Feed{}, err
 		}
 		feed.Changes = append(feed.Changes, page...)
-		feed.Cursor = next
 		if q.Progress != nil {
 			q.Progress(len(feed.Changes))
-		}
-		if done {
-			break
 		}
 	}
 	if c.s.side == record.CRM && c.s.opts.NoTombstones {
 		feed.Changes = append(feed.Changes, c.missing(q.Known)...)
 	}
 	return feed, nil
+}
+
+// page reads one page. The space is free between two: people go on working.
+func (c *collection) page(ctx context.Context, cursor string, q remote.Query, first bool) ([]remote.Change, string, bool, error) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if err := c.request(ctx); err != nil {
+		return nil, "", false, err
+	}
+	if first {
+		c.s.reads++
+	}
+	return c.s.page(c.find(), cursor, q)
 }
 
 // rewind moves a cursor back by the changes that are to be repeated.
@@ -79,6 +84,8 @@ func (s *space) rewind(text string) string {
 
 // missing reports the known ids that are not in the collection.
 func (c *collection) missing(known []string) []remote.Change {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
 	var out []remote.Change
 	for _, id := range known {
 		if it := c.s.items[id]; it == nil || it.deleted || it.hidden {
