@@ -7,9 +7,3 @@ import "github.com/spf13/cobra"
 func administration(app *App) []*cobra.Command {
 	return nil
 }
-
-// explainAdmin turns an error of package admin into advice, or returns nil if it is
-// none.
-func explainAdmin(err error) *Error {
-	return nil
-}

@@ -1,18 +1,16 @@
 package commands
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/crmsync/crmsync/internal/commands/ui"
+	"github.com/crmsync/crmsync/internal/sync/admin"
 	"github.com/crmsync/crmsync/internal/sync/engine"
-	"github.com/crmsync/crmsync/internal/sync/roster"
 )
 
 // row is what a bulk verb did to one user.
@@ -31,27 +29,34 @@ var rowFields = []ui.Field[row]{
 	{Name: "message", Of: func(r row) any { return r.Message }},
 }
 
-// done, unchanged and skipped make the rows of what went well; failed that of what did
-// not, or was refused.
-func done(user, message string) row {
-	return row{User: user, Result: engine.ResultDone, Message: message}
-}
-
-func unchanged(user, message string) row {
-	return row{User: user, Result: engine.ResultUnchanged, Message: message}
-}
-
-func skipped(user, message string) row {
-	return row{User: user, Result: engine.ResultSkipped, Message: message}
-}
-
+// failed makes the row of a user for whom something went wrong, or was refused.
 func failed(user string, err error) row {
 	e := explain(err)
-	r := row{User: user, Result: engine.ResultFailed, Code: string(e.Code), Message: e.sentence()}
-	if e.exit() == exitRefused {
+	r := row{User: user, Result: engine.ResultFailed, Code: e.Code, Message: e.What}
+	switch e.exit() {
+	case exitRefused:
 		r.Result = engine.ResultRefused
+	case exitInterrupted:
+		r.Result = engine.ResultInterrupted
 	}
 	return r
+}
+
+// rowsOf turns what administration did into rows.
+func rowsOf(outcomes []admin.Outcome) []row {
+	rows := make([]row, len(outcomes))
+	for i, o := range outcomes {
+		rows[i] = row{User: o.User, Result: o.Result, Message: o.Message}
+		if o.Err == nil {
+			continue
+		}
+		e := explain(o.Err)
+		rows[i].Code = e.Code
+		if l := e.lines(); l.Command != "" {
+			rows[i].Message += ": " + l.Command
+		}
+	}
+	return rows
 }
 
 // writeOptions are of every verb that writes.
@@ -71,7 +76,7 @@ type bulkOptions struct {
 
 func (o *bulkOptions) addFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.parallel, "parallel", 8, "work on `N` users at a time")
-	fs.StringVar(&o.maxFailures, "max-failures", "", "stop after `N` or N% of the users have failed")
+	fs.StringVar(&o.maxFailures, "max-failures", "", "begin with no more users once `N`, or N%, have failed")
 }
 
 func (o *bulkOptions) check(cmd *cobra.Command) error {
@@ -79,77 +84,34 @@ func (o *bulkOptions) check(cmd *cobra.Command) error {
 		return usage(cmd, "--parallel must be at least 1")
 	}
 	if _, err := o.limit(100); err != nil {
-		return usage(cmd, "--max-failures %q is neither a number nor a percentage", o.maxFailures)
+		return usage(cmd, "--max-failures %q is neither a number above 0 nor a percentage", o.maxFailures)
 	}
 	return nil
 }
 
-// limit returns how many of so many users may fail; -1 for all of them.
+// limit returns how many of so many users may fail; 0 for all of them.
 func (o *bulkOptions) limit(users int) (int, error) {
 	if o.maxFailures == "" {
-		return -1, nil
+		return 0, nil
 	}
 	number, percent := strings.CutSuffix(o.maxFailures, "%")
 	n, err := strconv.Atoi(number)
-	if err != nil || n < 0 || percent && n > 100 {
+	if err != nil || n < 1 || percent && n > 100 {
 		return 0, fmt.Errorf("not a limit: %q", o.maxFailures)
 	}
 	if percent {
-		n = users * n / 100
+		n = max(users*n/100, 1)
 	}
 	return n, nil
 }
 
-// each does something to each user, several at a time, and returns their rows in the
-// order of the users. It starts no more once ctx has ended, or once more users have
-// failed than may.
-func (o *bulkOptions) each(ctx context.Context, users []roster.User, do func(context.Context, roster.User) row) []row {
-	rows := make([]row, len(users))
-	for i, u := range users {
-		rows[i] = row{User: u.Email, Result: engine.ResultNotStarted}
-	}
-	limit, err := o.limit(len(users))
+// bulk is how administration goes through so many users.
+func (o *bulkOptions) bulk(users int, dryRun bool) admin.Bulk {
+	limit, err := o.limit(users)
 	if err != nil {
-		limit = 0
+		limit = 1 // check has refused it before
 	}
-	var (
-		mu     sync.Mutex
-		wg     sync.WaitGroup
-		misses int
-		next   int
-	)
-	take := func() (int, bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		if next == len(users) || ctx.Err() != nil || limit >= 0 && misses > limit {
-			return 0, false
-		}
-		next++
-		return next - 1, true
-	}
-	for range min(o.parallel, len(users)) {
-		wg.Go(func() {
-			for i, ok := take(); ok; i, ok = take() {
-				r := do(ctx, users[i])
-				mu.Lock()
-				rows[i] = r
-				if r.Result == engine.ResultFailed {
-					misses++
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	for i := next; i < len(rows); i++ {
-		switch {
-		case ctx.Err() != nil:
-			rows[i].Message = "interrupted before it began"
-		default:
-			rows[i].Message = "too many users had failed"
-		}
-	}
-	return rows
+	return admin.Bulk{DryRun: dryRun, Parallel: o.parallel, MaxFailures: limit}
 }
 
 // finish prints the rows of a bulk verb, sums them up on standard error, and returns
@@ -158,6 +120,12 @@ func (app *App) finish(o *outputOptions, rows []row) error {
 	if err := app.print(o, ui.List(rowFields, rows)); err != nil {
 		return err
 	}
+	return app.conclude(rows)
+}
+
+// conclude sums rows up that were printed, and returns the error that their exit
+// status asks for.
+func (app *App) conclude(rows []row) error {
 	if len(rows) > 1 {
 		app.Notice("%s", summary(rows))
 	}

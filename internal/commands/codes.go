@@ -1,11 +1,17 @@
 package commands
 
-// Code names a kind of error. A code never changes its meaning; docs/errors.md lists
-// them.
-type Code string
+import (
+	"github.com/crmsync/crmsync/internal/sync/admin"
+	"github.com/crmsync/crmsync/internal/sync/engine"
+)
 
-// The codes. CS10: what was typed or configured; CS11: the state; CS12: the other
-// systems; CS13: refusals; CS14: selections; CS15: records; CS16: the sandbox.
+// Code names a kind of error. A code never changes its meaning; docs/errors.md lists
+// them. CS1 are of the command line, CS2 of a cycle and its records, as package engine
+// names them, CS3 of administration, as package admin does, and CS9 is the rest.
+type Code = string
+
+// The codes of the command line. CS10: what was typed or configured; CS11: the
+// state; CS12: selections; CS13: the sandbox.
 const (
 	codeUsage       Code = "CS1001"
 	codeConfig      Code = "CS1002"
@@ -22,38 +28,16 @@ const (
 	codeStateKey      Code = "CS1105"
 	codeStateFull     Code = "CS1106"
 	codeStateBusy     Code = "CS1107"
+	codeStateDamaged  Code = "CS1108"
 
-	codeUnreachable       Code = "CS1201"
-	codeConnectionRefused Code = "CS1202"
-	codeAccessRefused     Code = "CS1203"
-	codePressure          Code = "CS1204"
-	codeMapping           Code = "CS1205"
-	codeSetup             Code = "CS1206"
-	codeNoConnection      Code = "CS1207"
+	codeEmpty        Code = "CS1201"
+	codeUnknownUser  Code = "CS1202"
+	codeBadRow       Code = "CS1203"
+	codeStrict       Code = "CS1204"
+	codeNoConnection Code = "CS1205"
+	codeNotFound     Code = "CS1206"
 
-	codeRefused  Code = "CS1301"
-	codeTooSoon  Code = "CS1302"
-	codeUserOff  Code = "CS1303"
-	codeOrgOff   Code = "CS1304"
-	codeHeld     Code = "CS1305"
-	codeLocked   Code = "CS1306"
-	codeNotFound Code = "CS1307"
-	codeExists   Code = "CS1308"
-	codeInUse    Code = "CS1309"
-
-	codeEmpty       Code = "CS1401"
-	codeUnknownUser Code = "CS1402"
-	codeBadRow      Code = "CS1403"
-	codeStrict      Code = "CS1404"
-
-	codeItem          Code = "CS1501"
-	codeItemChanged   Code = "CS1502"
-	codeDuplicate     Code = "CS1503"
-	codeGone          Code = "CS1504"
-	codeContainerGone Code = "CS1505"
-	codeCursorLost    Code = "CS1506"
-
-	codeSandbox Code = "CS1601"
+	codeSandbox Code = "CS1301"
 
 	codeFailure Code = "CS9000"
 	codeBug     Code = "CS9999"
@@ -69,86 +53,174 @@ type codeInfo struct {
 	command string
 }
 
-var codes = map[Code]codeInfo{
-	codeUsage: {exitUsage, "something was typed wrong", "", "see the help of the command", ""},
-	codeConfig: {exitUsage, "the configuration cannot be used",
-		"", "correct the file; nothing was done", ""},
-	codeSecret: {exitUsage, "a secret cannot be had",
-		"the reference to it is there, but leads to nothing", "set what the reference names", ""},
-	codeUnconfirmed: {exitUsage, "a question could not be asked, or was answered differently",
-		"what cannot be taken back is never done without an answer", "", ""},
-	codeCancelled:   {exitCancelled, "the person said no", "", "", ""},
-	codeInterrupted: {exitInterrupted, "interrupted", "", "run the same command again: it goes on where it was", ""},
-	codeFile:        {exitUsage, "a file cannot be read or written", "", "", ""},
+// codes is the table of all codes. Package engine and package admin say what their own
+// codes mean; what to do about them is said here.
+var codes = withMeanings(map[Code]codeInfo{
+	codeUsage:  {exit: exitUsage, title: "something was typed wrong"},
+	codeConfig: {exit: exitUsage, title: "the configuration cannot be used", do: "correct it; nothing was done"},
+	codeSecret: {
+		exit: exitUsage, title: "a secret cannot be had",
+		why: "the reference leads to nothing", do: "set what the reference names, or correct the reference",
+	},
+	codeUnconfirmed: {
+		exit: exitUsage, title: "a question could not be asked, or was answered differently",
+		why: "what cannot be taken back is never done without an answer",
+	},
+	codeCancelled:   {exit: exitCancelled, title: "the person said no"},
+	codeInterrupted: {exit: exitInterrupted, title: "interrupted", do: "run the same command again: it goes on where it was"},
+	codeFile:        {exit: exitUsage, title: "a file cannot be read or written"},
 
-	codeState: {exitFailure, "the state cannot be used",
-		"", "", ""},
-	codeNoState: {exitUsage, "there is no state yet",
-		"nothing has been set up under this path", "set up, or name another state with --state or --config", "crmsync init"},
-	codeStateNewer: {exitFailure, "the state is of a newer version",
-		"a newer crmsync has written it; this one could damage it", "install that version, or a newer one", "crmsync version"},
-	codeStateReadOnly: {exitFailure, "the state cannot be written",
-		"the file or its directory is read-only for this user", "give the right to write, or name another state with --state", ""},
-	codeStateKey: {exitFailure, "the key of the state is missing or does not fit",
-		"the state is encrypted with it; without it nothing can be synchronized safely", "put the key back, or name it with state_key", ""},
-	codeStateFull: {exitFailure, "no space is left for the state",
-		"nothing was lost: what could not be stored was not done", "make space and run the command again", ""},
-	codeStateBusy: {exitLocked, "another process is writing the state",
-		"", "wait until it has ended, then run the command again", "crmsync sessions list --running"},
+	codeState: {exit: exitFailure, title: "the state cannot be used"},
+	codeNoState: {
+		exit: exitUsage, title: "there is no state yet",
+		why: "nothing has been set up under this path", do: "set up, or name another state with --state or --config",
+		command: "crmsync init",
+	},
+	codeStateNewer: {
+		exit: exitFailure, title: "the state is of a newer version",
+		why: "a newer crmsync has written it; this one could damage it", do: "use that version or a newer one",
+		command: "crmsync version",
+	},
+	codeStateReadOnly: {
+		exit: exitFailure, title: "the state cannot be written",
+		why: "the file or its directory is read-only for this user", do: "give the right to write, or name another state with --state",
+	},
+	codeStateKey: {
+		exit: exitFailure, title: "the key of the state is missing or does not fit",
+		why: "what the state holds was made with it", do: "put the key back, or name it with state_key in the configuration",
+	},
+	codeStateFull: {
+		exit: exitFailure, title: "no space is left for the state",
+		why: "what could not be stored was not done: nothing is lost", do: "make space and run the command again",
+	},
+	codeStateBusy: {
+		exit: exitLocked, title: "another process keeps the state locked",
+		do: "wait until it has ended, then run the command again", command: "crmsync sync queue",
+	},
+	codeStateDamaged: {
+		exit: exitFailure, title: "the file is no state, or is damaged",
+		do: "name another state with --state, or put a backup in its place; a new state makes no duplicates",
+	},
 
-	codeUnreachable: {exitFailure, "a system does not answer",
-		"the network, a proxy or the system itself is down, or the endpoint is wrong", "try again; if it stays, check the endpoint", "crmsync check settings"},
-	codeConnectionRefused: {exitAuth, "a system refuses us as a whole",
-		"the secret is wrong or has expired, or the application was blocked", "renew the secret or the consent", "crmsync connection list"},
-	codeAccessRefused: {exitAuth, "a user's data may not be reached",
-		"the application has no permission for this user, or the user is gone or has no licence", "give the permission or the licence; it is tried again by itself", "crmsync check all USER"},
-	codePressure: {exitFailure, "a system asks us to wait",
-		"too many requests in too short a time", "nothing: it slows down and goes on by itself", ""},
-	codeMapping: {exitFailure, "a system does not know a field or a type that we ask for",
-		"a field was removed, or the application may not see it", "make the field visible to the application", "crmsync check settings"},
-	codeSetup: {exitUsage, "what a connection was told to use is wrong or missing",
-		"", "correct the connection", "crmsync connection list"},
-	codeNoConnection: {exitUsage, "there is no such connection",
-		"", "add the connection, or correct the name", "crmsync connection list"},
+	codeEmpty: {
+		exit: exitEmpty, title: "nobody is selected",
+		why: "an empty selection never means everybody", do: "name users, or give --all", command: "crmsync help selection",
+	},
+	codeUnknownUser: {
+		exit: exitFailure, title: "there is no such user",
+		why: "it is neither the address nor an id of a user in the state", do: "correct it, or add the user", command: "crmsync users list",
+	},
+	codeBadRow: {exit: exitFailure, title: "a row of the input cannot be read", do: "correct the row; the others were taken"},
+	codeStrict: {
+		exit: exitFailure, title: "a row of the selection is bad, and --strict was given",
+		why: "with --strict one bad row stops everything before it begins", do: "correct the rows, or leave --strict out",
+	},
+	codeNoConnection: {
+		exit: exitUsage, title: "there is no such connection",
+		do: "add the connection, or correct the name", command: "crmsync connection list",
+	},
+	codeNotFound: {exit: exitFailure, title: "there is nothing of that name or number"},
 
-	codeRefused: {exitRefused, "refused by a precondition", "", "", ""},
-	codeTooSoon: {exitRefused, "forced again too soon",
-		"a user's cycle can be forced once a minute", "wait, or mark the user due", "crmsync sync force --queue USER"},
-	codeUserOff: {exitRefused, "synchronization of the user is disabled",
-		"a disabled user is never synchronized, not even by force", "enable the user", "crmsync sync enable USER"},
-	codeOrgOff: {exitRefused, "the organization is disabled",
-		"a disabled organization stops all its users, whatever their own state", "enable the organization", ""},
-	codeHeld: {exitRefused, "the guard holds deletes back",
-		"more records would have been deleted than a normal day explains", "look at them and decide", "crmsync issues list USER"},
-	codeLocked: {exitLocked, "another run is at work on the user",
-		"a user has one cycle at a time, on any machine", "wait for it to end", "crmsync sessions list USER"},
-	codeNotFound: {exitFailure, "there is nothing of that name", "", "", ""},
-	codeExists:   {exitRefused, "it exists already", "", "", ""},
-	codeInUse:    {exitRefused, "something else needs it", "", "", ""},
+	codeSandbox: {exit: exitFailure, title: "the sandbox cannot do it"},
 
-	codeEmpty: {exitEmpty, "nobody is selected",
-		"an empty selection never means everybody", "name users, or give --all", "crmsync help selection"},
-	codeUnknownUser: {exitFailure, "there is no such user",
-		"neither an e-mail address nor an id of a user in the state", "correct it, or add the user", "crmsync users list"},
-	codeBadRow: {exitFailure, "a row of the input cannot be read", "", "correct the row; the others were taken", ""},
-	codeStrict: {exitFailure, "a row of the selection is bad, and --strict was given",
-		"with --strict one bad row stops everything before it begins", "correct the rows, or leave --strict out", ""},
+	engine.CodeItemRefused: {
+		do: "correct the record; it is tried again as soon as it changes", command: "crmsync issues list USER",
+	},
+	engine.CodeDuplicate: {
+		do: "merge the two in the CRM, or let its duplicate rule pass the application", command: "crmsync issues list USER",
+	},
+	engine.CodeAmbiguous: {
+		do: "merge or tell apart the records it lists; the next cycle links them", command: "crmsync issues list USER",
+	},
+	engine.CodeNotAllowed: {
+		do: "look at the plan, then allow it once", command: "crmsync sync run USER --allow-create-in-crm",
+	},
+	engine.CodeHeld: {
+		exit: exitRefused,
+		why:  "more records would be deleted than a normal day explains", do: "see what is held, and why they are gone on the other side",
+		command: "crmsync issues list USER",
+	},
+	engine.CodeEditKept:  {do: "nothing, or delete it by hand on the side that has it", command: "crmsync issues list USER"},
+	engine.CodeOverLimit: {do: "nothing, or edit the records that are needed"},
+	engine.CodeLeftOut:   {do: "nothing, or edit the records that are needed"},
+	engine.CodeOnHold:    {do: "make both sides the same by hand", command: "crmsync conflicts list USER"},
+	engine.CodeTooMany:   {do: "shorten the list"},
+	engine.CodeRestless:  {do: "nothing: it is tried again at the next cycle"},
+	engine.CodeLocked: {
+		exit: exitLocked,
+		why:  "a user has one cycle at a time, on any machine", do: "wait for it to end", command: "crmsync sessions list USER",
+	},
+	engine.CodeAccess: {
+		exit: exitAuth,
+		why:  "the application has no permission for this user, or the user is gone or has no license",
+		do:   "give the permission or the license; the user resumes by itself", command: "crmsync check all USER",
+	},
+	engine.CodePressure: {
+		why: "too many requests in too short a time", do: "nothing: it slows down and goes on by itself",
+	},
+	engine.CodeTransient: {
+		why: "the network, a proxy or the system itself is down, or the endpoint is wrong",
+		do:  "try again; if it stays, check the connections", command: "crmsync connection list",
+	},
+	engine.CodeConnection: {
+		exit: exitAuth,
+		why:  "the secret is wrong or has expired, or the application was blocked", do: "renew the secret or the consent",
+		command: "crmsync connection list",
+	},
+	engine.CodeMapping: {
+		why: "the field was removed, or the application may not see it", do: "make the field visible to the application",
+		command: "crmsync check crm USER",
+	},
+	engine.CodeEmptyRead: {do: "look at both sides; if the records are gone on purpose, reapply the mailbox", command: "crmsync check all USER"},
+	engine.CodeClaimed: {
+		exit: exitRefused, why: "two CRM organizations in one mailbox would overwrite each other",
+		do: "reset the mailbox from the installation that has it, or move the user",
+	},
+	engine.CodeContainer: {
+		why: "somebody deleted the folder; that is never read as a delete of the contacts", do: "make it anew",
+		command: "crmsync mailbox reapply USER",
+	},
+	engine.CodeInterrupted:  {exit: exitInterrupted, do: "run the same command again: it goes on where it was"},
+	engine.CodeLeaseLost:    {exit: exitLocked, do: "nothing: the other run goes on", command: "crmsync sessions list USER"},
+	engine.CodeSetup:        {exit: exitUsage, do: "correct the connection", command: "crmsync connection list"},
+	engine.CodeState:        {do: "see the message; what could not be stored was not done"},
+	engine.CodeIneffective:  {exit: exitRefused, do: "run the command that the message names"},
+	engine.CodeNotDue:       {exit: exitRefused, do: "wait, or force it", command: "crmsync sync force USER"},
+	engine.CodeUnsettled:    {do: "nothing: the next cycle finds out"},
+	engine.CodeSuspended:    {exit: exitAuth, do: "see what the check says", command: "crmsync check all USER"},
+	engine.CodeUnresolvable: {do: "tie the user to both systems", command: "crmsync users import --from directory"},
 
-	codeItem: {exitFailure, "a system refuses a record",
-		"a rule of the system does not let the record through", "correct the record; it is tried again as soon as it changes", "crmsync issues list USER"},
-	codeItemChanged: {exitFailure, "a record changed while it was being written",
-		"somebody was faster", "nothing: it is read again at the next cycle", ""},
-	codeDuplicate: {exitFailure, "the CRM takes a record for a duplicate",
-		"a duplicate rule of the CRM found the same person", "merge the two in the CRM", "crmsync issues list USER"},
-	codeGone: {exitFailure, "a record does not exist any more", "", "nothing: the next cycle sees the delete", ""},
-	codeContainerGone: {exitFailure, "our folder is no longer in the mailbox",
-		"somebody deleted it; that is never read as a delete of the contacts", "make it anew", "crmsync mailbox reapply USER"},
-	codeCursorLost: {exitFailure, "a change feed can no longer be read from where it was",
-		"too much time has passed, or the system has reset it", "nothing: the next cycle reads everything", ""},
+	admin.CodeOrgDisabled:    {exit: exitRefused, why: "a disabled organization stops all its users, whatever their own state"},
+	admin.CodeSyncDisabled:   {exit: exitRefused, why: "a disabled user is not synchronized, not even by force", command: "crmsync sync enable USER"},
+	admin.CodeForceTooSoon:   {exit: exitRefused, why: "a user's cycle can be forced once a minute", do: "wait, or leave it to the next run"},
+	admin.CodeRunning:        {exit: exitLocked, why: "a user has one cycle at a time, on any machine", do: "wait for it to end"},
+	admin.CodeUserUnresolved: {do: "see who there is on both sides", command: "crmsync check all USER"},
 
-	codeSandbox: {exitFailure, "the sandbox", "", "", ""},
+	codeFailure: {exit: exitFailure, title: "it failed"},
+	codeBug: {
+		exit: exitFailure, title: "a mistake in crmsync",
+		why: "this is not about what you did", do: "please report it with the command and this line; what was begun is settled by the next run",
+		command: "crmsync version",
+	},
+})
 
-	codeFailure: {exitFailure, "it failed", "", "", ""},
-	codeBug: {exitFailure, "a bug",
-		"this is a mistake in crmsync, not in what you did", "please report it with the command and this line; no data was put at risk: run the command again", "crmsync version"},
+// withMeanings adds the meanings that the packages engine and admin give their codes.
+// A code without a status of its own is a failure.
+func withMeanings(table map[Code]codeInfo) map[Code]codeInfo {
+	add := func(meanings map[string]string) {
+		for code, title := range meanings {
+			info := table[code]
+			info.title = title
+			table[code] = info
+		}
+	}
+	add(engine.CodeMeanings)
+	add(admin.Codes)
+	for code, info := range table {
+		if info.exit == exitOK {
+			info.exit = exitFailure
+			table[code] = info
+		}
+	}
+	return table
 }

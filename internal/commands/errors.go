@@ -85,7 +85,7 @@ func (e *Error) sentence() string {
 // lines are what a person reads: the error, why, what to do, and a command.
 func (e *Error) lines() ui.Failure {
 	c := codes[e.Code]
-	f := ui.Failure{Code: string(e.Code), Text: e.sentence(), Why: e.Why, Do: e.Do, Command: e.Command}
+	f := ui.Failure{Code: e.Code, Text: e.sentence(), Why: e.Why, Do: e.Do, Command: e.Command}
 	if f.Why == "" {
 		f.Why = c.why
 	}
@@ -109,63 +109,66 @@ func userOr(who string) string {
 // knows what the errors of other packages mean to a person.
 func explain(err error) *Error {
 	var (
-		e    *Error
-		conf *config.Error
-		rem  *remote.Error
+		own    *Error
+		conf   *config.Error
+		secret *config.SecretError
+		adm    *admin.Error
+		fault  *engine.Fault
+		far    *remote.Error
 	)
 	switch {
-	case errors.As(err, &e):
-		return e
-	case errors.Is(err, context.Canceled):
-		return fail(codeInterrupted, "", "interrupted").from(err)
+	case errors.As(err, &own):
+		return own
 	case errors.As(err, &conf):
 		return fail(codeConfig, conf.Where(), conf.Problem).do(conf.Hint).from(err)
+	case errors.As(err, &secret):
+		return fail(codeSecret, secret.Reference, secret.Problem).from(err)
+	case errors.As(err, &adm):
+		return explainAdmin(adm, err)
+	case errors.Is(err, context.Canceled):
+		return fail(codeInterrupted, "", "interrupted").from(err)
 	case errors.Is(err, ui.ErrOutput):
 		return fail(codeUsage, "", strings.TrimPrefix(err.Error(), ui.ErrOutput.Error()+": ")).try("crmsync help output").from(err)
 	case errors.Is(err, engine.ErrLeaseLost):
-		return fail(codeLocked, "", err.Error()).from(err)
-	case errors.As(err, &rem):
-		return explainRemote(rem, err)
-	}
-	if e := explainAdmin(err); e != nil {
+		return fail(engine.CodeLeaseLost, "", err.Error()).from(err)
+	case errors.As(err, &fault):
+		e := fail(fault.Code, "", err.Error()).from(err)
+		if errors.As(err, &far) {
+			e.Do = far.Hint
+		}
 		return e
-	}
-	switch {
+	case errors.As(err, &far):
+		e := fail(admin.CodeOf(err), "", err.Error()).from(err)
+		e.Do = far.Hint
+		return e
 	case errors.Is(err, admin.ErrNotFound):
 		return fail(codeNotFound, "", err.Error()).from(err)
 	case errors.Is(err, admin.ErrExists):
-		return fail(codeExists, "", err.Error()).from(err)
+		return fail(admin.CodeExists, "", err.Error()).from(err)
 	case errors.Is(err, admin.ErrInUse):
-		return fail(codeInUse, "", err.Error()).from(err)
+		return fail(admin.CodeConnectionInUse, "", err.Error()).from(err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fail(codeUnreachable, "", "no answer in time").from(err)
+		return fail(engine.CodeTransient, "", "no answer in time").from(err)
 	}
 	return fail(codeFailure, "", err.Error()).from(err)
 }
 
-// explainRemote turns what a connector says into advice. err may wrap rem with what
-// was being done.
-func explainRemote(rem *remote.Error, err error) *Error {
-	code, ok := map[remote.Class]Code{
-		remote.ClassItem:          codeItem,
-		remote.ClassConflict:      codeItemChanged,
-		remote.ClassDuplicate:     codeDuplicate,
-		remote.ClassGone:          codeGone,
-		remote.ClassContainerGone: codeContainerGone,
-		remote.ClassCursorLost:    codeCursorLost,
-		remote.ClassPressure:      codePressure,
-		remote.ClassTransient:     codeUnreachable,
-		remote.ClassAuthorization: codeAccessRefused,
-		remote.ClassConnection:    codeConnectionRefused,
-		remote.ClassMapping:       codeMapping,
-		remote.ClassSetup:         codeSetup,
-	}[rem.Class]
-	if !ok {
-		code = codeFailure
+// explainAdmin turns an error of administration, which err is or wraps, into advice:
+// its kind says with which status the command exits.
+func explainAdmin(a *admin.Error, err error) *Error {
+	e := fail(a.Code, "", err.Error()).from(err)
+	switch a.Kind {
+	case admin.Invalid:
+		e.status = exitUsage
+	case admin.Refused:
+		e.status = exitRefused
+	case admin.Locked:
+		e.status = exitLocked
 	}
-	e := fail(code, "", err.Error()).from(err)
-	if rem.Hint != "" {
-		e.Do = rem.Hint
+	if strings.HasPrefix(a.Fix, "crmsync ") {
+		e.Command = a.Fix
+	} else {
+		e.Do = a.Fix
 	}
 	return e
 }

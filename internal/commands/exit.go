@@ -1,6 +1,8 @@
 package commands
 
-import "github.com/crmsync/crmsync/internal/sync/engine"
+import (
+	"github.com/crmsync/crmsync/internal/sync/engine"
+)
 
 // The exit statuses; docs/exit-codes.md explains them.
 const (
@@ -18,48 +20,53 @@ const (
 )
 
 // exitOf derives the exit status of a bulk command from its rows. Where every row went
-// wrong in the same way the status says which; otherwise some failed.
+// wrong in the same way, the status says in which; where some went wrong, or all in
+// different ways, it is "some users failed". An interrupt shows whatever else happened.
 func exitOf(rows []row) int {
-	status := exitOK
-	for i, r := range rows {
-		s := r.exit()
-		switch {
-		case i == 0:
-			status = s
-		case s != status:
-			return worseOf(rows)
-		}
-	}
-	if status == exitFailure {
-		return exitPartial
-	}
-	return status
-}
-
-// worseOf is for rows that ended differently: any failure makes it partial.
-func worseOf(rows []row) int {
+	common, some := -1, false
 	for _, r := range rows {
-		if r.exit() != exitOK {
-			return exitPartial
+		s := r.exit()
+		if s == exitInterrupted {
+			return s
 		}
+		if s == exitFailure {
+			s = exitPartial
+		}
+		switch {
+		case common < 0:
+			common = s
+		case s != common:
+			common = exitOK
+		}
+		// A user on whom another run is at work is in good hands.
+		some = some || s != exitOK && s != exitLocked
+	}
+	switch {
+	case common > 0:
+		return common
+	case some:
+		return exitPartial
 	}
 	return exitOK
 }
 
 // exit is the status that the row would have as a command of its own.
 func (r row) exit() int {
-	if r.Code != "" {
-		if c, ok := codes[Code(r.Code)]; ok && r.Result != engine.ResultDone && r.Result != engine.ResultUnchanged {
-			return c.exit
-		}
-	}
 	switch r.Result {
-	case engine.ResultFailed:
-		return exitFailure
+	case engine.ResultDone, engine.ResultUnchanged:
+		return exitOK
+	case engine.ResultInterrupted:
+		return exitInterrupted
+	case engine.ResultSkipped:
+		if codes[r.Code].exit == exitLocked {
+			return exitLocked
+		}
+		return exitOK
 	case engine.ResultRefused:
 		return exitRefused
-	case engine.ResultInterrupted, engine.ResultNotStarted:
-		return exitFailure
 	}
-	return exitOK
+	if c, ok := codes[r.Code]; ok {
+		return c.exit
+	}
+	return exitFailure
 }

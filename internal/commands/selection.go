@@ -134,7 +134,7 @@ func (o *selectOptions) list(ctx context.Context, app *App, st State) ([]roster.
 		return nil, err
 	}
 	if len(bad) > 0 {
-		return nil, fail(Code(bad[0].Code), bad[0].User, strings.TrimPrefix(bad[0].Message, bad[0].User+": "))
+		return nil, fail(bad[0].Code, bad[0].User, strings.TrimPrefix(bad[0].Message, bad[0].User+": "))
 	}
 	return users, nil
 }
