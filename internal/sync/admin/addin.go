@@ -183,7 +183,7 @@ func (a *Admin) addIns(ctx context.Context, o roster.Organization) (remote.AddIn
 	addIns := mail.AddIns()
 	if addIns == nil {
 		return nil, &Error{
-			Kind: Refused, Reason: ReasonNoAddIns, Err: errNoAddIns,
+			Kind: Refused, Code: CodeNoAddIns, Err: errNoAddIns,
 			Message: "connection " + o.Mail + " cannot manage add-ins",
 			Fix:     "give the connection the id of the add-in: crmsync connection add --app-id",
 		}

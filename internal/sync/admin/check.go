@@ -204,7 +204,7 @@ func (a *Admin) checkAddIn(ctx context.Context, u roster.User, o roster.Organiza
 	words := addInWords(u.AddIn, after, read, a.Now())
 	switch {
 	case after == roster.AddInFailed:
-		return "", "", &Error{Kind: Unresolved, Reason: ReasonAddInMissing, Message: words, Fix: "crmsync addin install " + u.Email}
+		return "", "", &Error{Kind: Unresolved, Code: CodeAddInMissing, Message: words, Fix: "crmsync addin install " + u.Email}
 	case after == roster.AddInRemoved && u.AddIn == roster.AddInInstalled:
 		return CheckWarning, words, nil
 	case after == roster.AddInRemoved:

@@ -20,7 +20,7 @@ func decideClaim(have *remote.Claim, want remote.Claim, takeOver bool, now time.
 		return "taken over from CRM organization " + have.Organization, nil
 	case have.Organization != want.Organization:
 		return "", &Error{
-			Kind: Refused, Reason: ReasonClaimedElsewhere,
+			Kind: Refused, Code: CodeClaimedElsewhere,
 			Message: fmt.Sprintf("the mailbox is claimed for CRM organization %s, and this one is %s", have.Organization, want.Organization),
 			Fix:     "--take-over, if nothing synchronizes it with that one any more",
 		}
@@ -37,7 +37,7 @@ func decideTearDown(have *remote.Claim, install string, takeOver bool) error {
 		return nil
 	}
 	return &Error{
-		Kind: Refused, Reason: ReasonClaimedElsewhere,
+		Kind: Refused, Code: CodeClaimedElsewhere,
 		Message: "another installation has taken the mailbox over, and what is in it is that one's now",
 		Fix:     "--forget to leave it alone, or --take-over to remove it all the same",
 	}

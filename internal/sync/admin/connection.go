@@ -145,7 +145,7 @@ func CheckConnection(c roster.Connection) error {
 }
 
 func badConnection(format string, args ...any) error {
-	return &Error{Kind: Invalid, Reason: ReasonConnectionInvalid, Message: fmt.Sprintf(format, args...), Fix: "crmsync connection add --help"}
+	return &Error{Kind: Invalid, Code: CodeConnectionInvalid, Message: fmt.Sprintf(format, args...), Fix: "crmsync connection add --help"}
 }
 
 // isReference tells whether text says where a secret is found.
@@ -184,7 +184,7 @@ func isLoopback(host string) bool {
 // checkName refuses names that a table, a CSV file or a shell would mangle.
 func checkName(what, name string) error {
 	bad := func(why string) error {
-		return &Error{Kind: Invalid, Reason: ReasonConnectionInvalid, Message: fmt.Sprintf("the name of the %s %s", what, why)}
+		return &Error{Kind: Invalid, Code: CodeConnectionInvalid, Message: fmt.Sprintf("the name of the %s %s", what, why)}
 	}
 	switch {
 	case strings.TrimSpace(name) == "":
@@ -237,7 +237,7 @@ func (a *Admin) RemoveConnection(ctx context.Context, name string, dry bool) err
 	}
 	if users := usersOf(name, orgs); len(users) > 0 {
 		return &Error{
-			Kind: Refused, Reason: ReasonConnectionInUse, Err: ErrInUse,
+			Kind: Refused, Code: CodeConnectionInUse, Err: ErrInUse,
 			Message: fmt.Sprintf("connection %s is used by organization %s", name, strings.Join(users, ", ")),
 			Fix:     "crmsync org list",
 		}
@@ -260,7 +260,7 @@ func usersOf(connection string, orgs []roster.Organization) []string {
 }
 
 func exists(what, name string) error {
-	return &Error{Kind: Refused, Reason: ReasonExists, Message: fmt.Sprintf("%s %s exists already", what, name), Err: ErrExists}
+	return &Error{Kind: Refused, Code: CodeExists, Message: fmt.Sprintf("%s %s exists already", what, name), Err: ErrExists}
 }
 
 // notFound explains ErrNotFound and passes any other error on.
@@ -268,5 +268,5 @@ func notFound(what, name, fix string, err error) error {
 	if !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	return &Error{Kind: Unresolved, Reason: ReasonNotFound, Message: fmt.Sprintf("there is no %s %q", what, name), Fix: fix, Err: err}
+	return &Error{Kind: Unresolved, Code: CodeNotFound, Message: fmt.Sprintf("there is no %s %q", what, name), Fix: fix, Err: err}
 }

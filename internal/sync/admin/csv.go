@@ -75,7 +75,7 @@ func skipMark(in *bufio.Reader) error {
 		_, err := in.Discard(3)
 		return err
 	case strings.HasPrefix(string(head), "\xff\xfe"), strings.HasPrefix(string(head), "\xfe\xff"):
-		return &Error{Kind: Invalid, Reason: ReasonRowInvalid, Message: "the file is UTF-16 text: save it as CSV in UTF-8"}
+		return &Error{Kind: Invalid, Code: CodeRowInvalid, Message: "the file is UTF-16 text: save it as CSV in UTF-8"}
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func columnsOf(cells []string) (columns map[string]int, header bool, err error) 
 	}
 	if len(cells) > 1 {
 		return nil, false, &Error{
-			Kind: Invalid, Reason: ReasonRowInvalid,
+			Kind: Invalid, Code: CodeRowInvalid,
 			Message: fmt.Sprintf("the first line names no column %s", strings.Join(keyColumns, ", ")),
 			Fix:     "begin the file with a line such as: email,name,org,plan",
 		}

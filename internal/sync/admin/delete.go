@@ -46,7 +46,7 @@ func deleteRefused(against []reason) error {
 		}
 	}
 	return &Error{
-		Kind: Refused, Reason: ReasonDeleteRefused,
+		Kind: Refused, Code: CodeDeleteRefused,
 		Message: strings.Join(messages, "; "), Fix: strings.Join(fixes, "; "),
 	}
 }

@@ -61,7 +61,7 @@ func (d directory) find(key string) (pair, error) {
 	}
 	key = address(key)
 	if key == "" {
-		return pair{}, &Error{Kind: Unresolved, Reason: ReasonUserUnresolved, Message: "the account has no e-mail address"}
+		return pair{}, &Error{Kind: Unresolved, Code: CodeUserUnresolved, Message: "the account has no e-mail address"}
 	}
 	c, m := d.crm.byAddress[key], d.mail.byAddress[key]
 	switch {
@@ -71,12 +71,12 @@ func (d directory) find(key string) (pair, error) {
 		return pair{}, ambiguous("mailboxes", m)
 	case len(c) == 0 && len(m) == 0:
 		return pair{}, &Error{
-			Kind: Unresolved, Reason: ReasonUserUnresolved,
+			Kind: Unresolved, Code: CodeUserUnresolved,
 			Message: "neither the CRM nor the mail system knows this user",
 		}
 	case len(c) == 0:
 		return pair{}, &Error{
-			Kind: Unresolved, Reason: ReasonUserUnresolved,
+			Kind: Unresolved, Code: CodeUserUnresolved,
 			Message: "no active CRM user has the primary address of this mailbox",
 			Fix:     "create the user in the CRM, with the same e-mail address",
 		}
@@ -96,14 +96,14 @@ func (d directory) noMailbox(c remote.Person) error {
 	for _, m := range d.mail.list {
 		if c.Name != "" && strings.EqualFold(m.Name, c.Name) && len(d.crm.byAddress[address(m.Email)]) == 0 {
 			return &Error{
-				Kind: Unresolved, Reason: ReasonAddressesDiffer,
+				Kind: Unresolved, Code: CodeAddressesDiffer,
 				Message: fmt.Sprintf("the primary addresses differ: %s in the CRM, %s at the mailbox of the same name", c.Email, m.Email),
 				Fix:     "make the two addresses equal",
 			}
 		}
 	}
 	return &Error{
-		Kind: Unresolved, Reason: ReasonUserUnresolved,
+		Kind: Unresolved, Code: CodeUserUnresolved,
 		Message: "no mailbox has the primary address of this CRM user",
 		Fix:     "give the mailbox this primary address, or the CRM user the mailbox's",
 	}
@@ -115,14 +115,14 @@ func ambiguous(what string, list []remote.Person) error {
 		ids[i] = p.ID
 	}
 	return &Error{
-		Kind: Unresolved, Reason: ReasonUserAmbiguous,
+		Kind: Unresolved, Code: CodeUserAmbiguous,
 		Message: fmt.Sprintf("%d %s bear this address: %s", len(list), what, strings.Join(ids, ", ")),
 		Fix:     "leave the address to one of them",
 	}
 }
 
 func unusable(what string, p remote.Person) error {
-	return &Error{Kind: Unresolved, Reason: ReasonUserUnusable, Message: fmt.Sprintf("the %s cannot be synchronized: %s", what, p.Unusable)}
+	return &Error{Kind: Unresolved, Code: CodeUserUnusable, Message: fmt.Sprintf("the %s cannot be synchronized: %s", what, p.Unusable)}
 }
 
 // names returns what to look for to find everyone there is: the addresses, sorted,
@@ -167,7 +167,7 @@ func (t taken) add(u roster.User) {
 func (t taken) clash(p pair) (there *roster.User, err error) {
 	by := func(u roster.User, what string) error {
 		return &Error{
-			Kind: Refused, Reason: ReasonMailboxTaken, Err: ErrExists,
+			Kind: Refused, Code: CodeMailboxTaken, Err: ErrExists,
 			Message: fmt.Sprintf("the %s belongs to user %s already", what, u.Email),
 			Fix:     "crmsync users show " + u.Email,
 		}

@@ -84,7 +84,7 @@ func (a *Admin) takeLease(ctx context.Context, u roster.User) error {
 func running(holder string) error {
 	return &Error{
 		Kind:    Locked,
-		Reason:  ReasonRunning,
+		Code:    CodeRunning,
 		Message: fmt.Sprintf("another run is working on this user (%s)", holder),
 		Fix:     "wait until it has ended, or until its lease expires",
 	}

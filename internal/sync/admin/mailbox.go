@@ -352,7 +352,7 @@ func (a *Admin) alive(ctx context.Context, o Orphan) error {
 		return nil
 	}
 	return &Error{
-		Kind: Refused, Reason: ReasonOrphanLives,
+		Kind: Refused, Code: CodeOrphanLives,
 		Message: "the mailbox belongs to user " + u.Email + " now",
 		Fix:     "crmsync mailbox reset " + u.Email,
 	}

@@ -24,7 +24,7 @@ var region = regexp.MustCompile(`^[A-Z]{2}$`)
 // two connections, or an *Error that says what is wrong. It makes no call.
 func CheckOrganization(o roster.Organization, crm, mail roster.Connection) error {
 	bad := func(format string, args ...any) error {
-		return &Error{Kind: Invalid, Reason: ReasonOrgInvalid, Message: fmt.Sprintf(format, args...), Fix: "crmsync org add --help"}
+		return &Error{Kind: Invalid, Code: CodeOrgInvalid, Message: fmt.Sprintf(format, args...), Fix: "crmsync org add --help"}
 	}
 	if err := checkName("organization", o.Name); err != nil {
 		return err
@@ -178,7 +178,7 @@ func decideMove(u roster.User, from, to roster.Organization) MoveStep {
 		s.Unchanged = true
 	case from.CRM != to.CRM:
 		s.Err = &Error{
-			Kind: Refused, Reason: ReasonMoveCRMDiffers,
+			Kind: Refused, Code: CodeMoveCRMDiffers,
 			Message: fmt.Sprintf("organization %s uses CRM connection %s, but the user's records are linked through %s", to.Name, to.CRM, from.CRM),
 			Fix:     fmt.Sprintf("crmsync mailbox reset %[1]s && crmsync users delete %[1]s && crmsync users add %[1]s --org %[2]s", u.Email, quote(to.Name)),
 		}
@@ -191,7 +191,7 @@ func unreachable(u roster.User, to roster.Organization, err error) error {
 		return nil
 	}
 	return &Error{
-		Kind: Refused, Reason: ReasonMoveUnreachable, Err: err,
+		Kind: Refused, Code: CodeMoveUnreachable, Err: err,
 		Message: fmt.Sprintf("the mailbox cannot be reached by connection %s with %s access: %v", to.Mail, to.Access, err),
 		Fix:     "crmsync check mailbox " + u.Email,
 	}

@@ -136,27 +136,27 @@ func (a *Admin) Force(ctx context.Context, users []roster.User, b Bulk) []Outcom
 }
 
 func decideForce(u roster.User, o roster.Organization, now time.Time) error {
-	refuse := func(why Reason, fix, format string, args ...any) error {
-		return &Error{Kind: Refused, Reason: why, Message: fmt.Sprintf(format, args...), Fix: fix}
+	refuse := func(code engine.Code, fix, format string, args ...any) error {
+		return &Error{Kind: Refused, Code: code, Message: fmt.Sprintf(format, args...), Fix: fix}
 	}
 	// A clock that was set back must not lock a user out for longer than the rule says.
 	wait := u.ForcedAt.Add(ForceEvery).Sub(now)
 	switch {
 	case !o.Enabled:
-		return refuse(ReasonOrgDisabled, "crmsync org enable "+quote(o.Name), "organization %s is disabled", o.Name)
+		return refuse(CodeOrgDisabled, "crmsync org enable "+quote(o.Name), "organization %s is disabled", o.Name)
 	case u.Sync == roster.Disabled:
-		return refuse(ReasonSyncDisabled, "crmsync sync enable "+u.Email, "synchronization is disabled for this user")
+		return refuse(CodeSyncDisabled, "crmsync sync enable "+u.Email, "synchronization is disabled for this user")
 	case u.Mailbox == roster.Resetting:
 		return resetUnfinished(u)
 	case !u.ForcedAt.IsZero() && wait > 0 && wait <= ForceEvery:
-		return refuse(ReasonForceTooSoon, "", "forced less than a minute ago: possible again in %d s", int(math.Ceil(wait.Seconds())))
+		return refuse(CodeForceTooSoon, "", "forced less than a minute ago: possible again in %d s", int(math.Ceil(wait.Seconds())))
 	}
 	return nil
 }
 
 func resetUnfinished(u roster.User) error {
 	return &Error{
-		Kind: Refused, Reason: ReasonResetUnfinished,
+		Kind: Refused, Code: CodeResetUnfinished,
 		Message: "a reset of the mailbox was cut short",
 		Fix:     "crmsync mailbox reset " + u.Email,
 	}

@@ -60,7 +60,7 @@ func (a *Admin) ImportDirectory(ctx context.Context, org, plan string, o AddOpti
 func noOrganization(name string, err error) error {
 	if name == "" && errors.Is(err, ErrNotFound) {
 		return &Error{
-			Kind: Unresolved, Reason: ReasonNotFound, Err: err,
+			Kind: Unresolved, Code: CodeNotFound, Err: err,
 			Message: "there is no organization yet",
 			Fix:     "crmsync org add NAME --crm CONNECTION --mail CONNECTION",
 		}
@@ -145,7 +145,7 @@ func (a *Admin) decideAdd(ctx context.Context, n NewUser, there taken, places *p
 	case err != nil:
 		return fail(err)
 	case same != nil && same.ID == 0:
-		return fail(&Error{Kind: Invalid, Reason: ReasonRowInvalid, Message: "is in the list twice"})
+		return fail(&Error{Kind: Invalid, Code: CodeRowInvalid, Message: "is in the list twice"})
 	case same != nil:
 		return roster.User{}, unchanged(same.Email, "is a user of organization "+same.Org+" already")
 	}
@@ -292,7 +292,7 @@ func checkNewUser(n NewUser) error {
 }
 
 func badRow(format string, args ...any) error {
-	return &Error{Kind: Invalid, Reason: ReasonRowInvalid, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: Invalid, Code: CodeRowInvalid, Message: fmt.Sprintf(format, args...)}
 }
 
 // badOutcome is what came of a row that cannot be used.
