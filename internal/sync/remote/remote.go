@@ -148,6 +148,9 @@ type Prepared struct {
 type Container struct {
 	ID   string
 	Name string
+	// Category, if not empty, is given to each item that is created here. It is not
+	// part of where the container is: two containers with the same ID are one.
+	Category string
 }
 
 // The kinds of an artefact.

@@ -144,7 +144,8 @@ type Options struct {
 }
 
 // For returns a handle with a counter of its own. All handles of a key share its
-// pace.
+// pace. The empty key is for what belongs to nobody: it has the pace of the whole
+// program only.
 func (c *Client) For(key string) *Handle {
 	return &Handle{c: c, lane: c.lane(key), count: &counter{}}
 }
@@ -154,7 +155,11 @@ func (c *Client) lane(key string) *lane {
 	defer c.mu.Unlock()
 	l := c.lanes[key]
 	if l == nil {
-		l = newLane(c.cfg.PerKey)
+		pace := c.cfg.PerKey
+		if key == "" {
+			pace = Pace{}
+		}
+		l = newLane(pace)
 		c.lanes[key] = l
 	}
 	return l
