@@ -18,7 +18,7 @@ func (c *Client) attempt(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), c.cfg.Timeout)
 	defer cancel()
 	start := c.cfg.Now()
-	resp, err := c.cfg.Base.RoundTrip(req.WithContext(ctx))
+	resp, err := c.cfg.Base.RoundTrip(rewound(ctx, req))
 	if err == nil {
 		err = bound(resp, c.cfg.MaxResponse)
 	}

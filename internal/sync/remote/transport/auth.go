@@ -76,7 +76,7 @@ func (h *Handle) authorized(req *http.Request) (*http.Response, error) {
 }
 
 func withToken(req *http.Request, token string) *http.Request {
-	r := rewound(req)
+	r := req.WithContext(req.Context())
 	r.Header = req.Header.Clone()
 	if r.Header == nil {
 		r.Header = make(http.Header)

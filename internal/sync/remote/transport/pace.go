@@ -48,8 +48,8 @@ func (l *lane) heldUntil() time.Time {
 // enter waits for a place in flight. Its slots are given back by the function that
 // it returns.
 func (l *lane) enter(ctx context.Context, cost int) (leave func(), err error) {
-	if l.slots == nil {
-		return func() {}, ctx.Err()
+	if err := ctx.Err(); err != nil || l.slots == nil {
+		return func() {}, err
 	}
 	n := min(int64(cost), l.atOnce)
 	if err := l.slots.Acquire(ctx, n); err != nil {

@@ -101,12 +101,12 @@ func replayable(req *http.Request) (*http.Request, error) {
 	r := req.Clone(req.Context())
 	r.ContentLength = int64(len(data))
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-	return rewound(r), nil
+	return r, nil
 }
 
 // rewound returns a shallow copy of the request with its body at the start.
-func rewound(req *http.Request) *http.Request {
-	r := req.WithContext(req.Context())
+func rewound(ctx context.Context, req *http.Request) *http.Request {
+	r := req.WithContext(ctx)
 	if req.GetBody != nil {
 		r.Body, _ = req.GetBody() // replayable's GetBody cannot fail
 	}
