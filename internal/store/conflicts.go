@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/crmsync/crmsync/internal/sync/admin"
+	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/record"
+)
+
+const (
+	conflictLost = "lost value of a conflict"
+	conflictKept = "kept value of a conflict"
+)
+
+// Conflicts returns conflicts with their values, newest first; user 0 means all users.
+func (s *Store) Conflicts(ctx context.Context, user int64) (out []admin.StoredConflict, err error) {
+	query, args := `
+	SELECT
+		c.id,
+		c.user_id,
+		u.email,
+		c.entity,
+		c.session,
+		c.time,
+		c.crm_id,
+		c.mailbox_id,
+		c.field,
+		c.winner,
+		c.lost,
+		c.kept
+	FROM conflicts c
+	JOIN users u ON u.id = c.user_id`, []any(nil)
+	if user != 0 {
+		query, args = query+` WHERE c.user_id = ?`, []any{user}
+	}
+	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return each(ctx, tx, func(r *sql.Rows) error {
+			c, err := s.scanConflict(r)
+			out = append(out, c)
+			return err
+		}, query+` ORDER BY c.id DESC`, args...)
+	})
+	return out, err
+}
+
+func (s *Store) scanConflict(r scanner) (c admin.StoredConflict, err error) {
+	var user int64
+	var lost, kept []byte
+	err = r.Scan(
+		&c.ID,
+		&user,
+		&c.User,
+		&c.Entity,
+		&c.Session,
+		instant{&c.Time},
+		&c.CRMID,
+		&c.MailboxID,
+		&c.Field,
+		&c.Winner,
+		&lost,
+		&kept,
+	)
+	if err != nil {
+		return c, err
+	}
+	if c.Lost, err = s.unsealValue(lost, conflictLost, user); err != nil {
+		return c, err
+	}
+	c.Kept, err = s.unsealValue(kept, conflictKept, user)
+	return c, err
+}
+
+// keepConflicts stores conflicts, their values sealed.
+func (s *Store) keepConflicts(ctx context.Context, tx *sql.Tx, user int64, entity record.Entity, set engine.Settlement) error {
+	for _, c := range set.Conflicts {
+		lost, err := s.sealValue(c.Lost, conflictLost, user)
+		if err != nil {
+			return err
+		}
+		kept, err := s.sealValue(c.Kept, conflictKept, user)
+		if err != nil {
+			return err
+		}
+		_, err = exec(ctx, tx, `
+			INSERT INTO conflicts (
+				user_id,
+				entity,
+				session,
+				time,
+				crm_id,
+				mailbox_id,
+				field,
+				winner,
+				lost,
+				kept
+			)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			user,
+			entity,
+			set.Session,
+			nanos(set.Now),
+			c.CRMID,
+			c.MailboxID,
+			c.Field,
+			c.Winner,
+			lost,
+			kept,
+		)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,269 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/roster"
+)
+
+// kept is how long expired operations and ended links are remembered.
+const kept = 30 * 24 * time.Hour
+
+const sessionColumns = `
+		s.id,
+		s.user_id,
+		u.email,
+		s.trigger,
+		s.started,
+		s.ended,
+		s.result,
+		s.code,
+		s.message,
+		s.created_crm,
+		s.created_mailbox,
+		s.updated_crm,
+		s.updated_mailbox,
+		s.deleted_crm,
+		s.deleted_mailbox,
+		s.linked,
+		s.conflicts,
+		s.held,
+		s.issues,
+		s.requests`
+
+func sessionFields(s *engine.Session) []any {
+	return []any{
+		&s.ID,
+		&s.UserID,
+		&s.User,
+		&s.Trigger,
+		instant{&s.Started},
+		instant{&s.Ended},
+		&s.Result,
+		&s.Code,
+		&s.Message,
+		&s.CreatedCRM,
+		&s.CreatedMailbox,
+		&s.UpdatedCRM,
+		&s.UpdatedMailbox,
+		&s.DeletedCRM,
+		&s.DeletedMailbox,
+		&s.Linked,
+		&s.Conflicts,
+		&s.Held,
+		&s.Issues,
+		&s.Requests,
+	}
+}
+
+// Sessions returns sessions, newest first and without their logs; user 0 means all
+// users, limit 0 all sessions.
+func (s *Store) Sessions(ctx context.Context, user int64, limit int) (out []engine.Session, err error) {
+	query, args := `SELECT`+sessionColumns+` FROM sessions s JOIN users u ON u.id = s.user_id`, []any(nil)
+	if user != 0 {
+		query, args = query+` WHERE s.user_id = ?`, []any{user}
+	}
+	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return each(ctx, tx, func(r *sql.Rows) error {
+			var o engine.Session
+			err := r.Scan(sessionFields(&o)...)
+			out = append(out, o)
+			return err
+		}, query+` ORDER BY s.id DESC LIMIT ?`, append(args, limited(limit))...)
+	})
+	return out, err
+}
+
+// Session returns a session with its log, or admin.ErrNotFound.
+func (s *Store) Session(ctx context.Context, id int64) (o engine.Session, err error) {
+	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `
+			SELECT`+sessionColumns+`,
+				s.log
+			FROM sessions s
+			JOIN users u ON u.id = s.user_id
+			WHERE s.id = ?`, id).Scan(append(sessionFields(&o), &o.Log)...)
+		return missing(err, "session", strconv.FormatInt(id, 10))
+	})
+	return o, err
+}
+
+// OpenSession stores the start of a cycle, and when the user's last cycle started, and
+// returns the session's number. A session of the same user that was never closed is
+// closed as interrupted, at the new one's start.
+func (s *Store) OpenSession(ctx context.Context, o engine.Session) (id int64, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := exec(ctx, tx, `
+			UPDATE sessions
+			SET
+				ended = ?,
+				result = 'interrupted'
+			WHERE user_id = ?
+			AND ended = 0`, nanos(o.Started), o.UserID)
+		if err != nil {
+			return err
+		}
+		n, err := exec(ctx, tx, `UPDATE users SET last_start = ? WHERE id = ?`, nanos(o.Started), o.UserID)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return noUser(o.UserID)
+		}
+		return tx.QueryRowContext(ctx, `
+			INSERT INTO sessions (
+				user_id,
+				trigger,
+				started
+			)
+			VALUES (?, ?, ?)
+			RETURNING id`, o.UserID, o.Trigger, nanos(o.Started)).Scan(&id)
+	})
+	return id, err
+}
+
+// CloseSession stores the end of a cycle and what it means for the user, and forgets
+// what has been kept for 30 days. It returns engine.ErrLeaseLost, and stores nothing, if
+// the session was closed already: another run took the user over. A cycle that was asked
+// for after this one had started stays queued.
+func (s *Store) CloseSession(ctx context.Context, o engine.Outcome) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := endSession(ctx, tx, o.Session); err != nil {
+			return err
+		}
+		user := o.Session.UserID
+		_, err := exec(ctx, tx, `
+			UPDATE users
+			SET
+				next_due = ?,
+				failures = ?,
+				pressure_since = ?,
+				last_success = CASE WHEN ? THEN ? ELSE last_success END,
+				queued = queued AND forced_at > ?
+			WHERE id = ?`,
+			nanos(o.NextDue),
+			o.Failures,
+			nanos(o.PressureSince),
+			o.Success,
+			nanos(o.Session.Ended),
+			nanos(o.Session.Started),
+			user,
+		)
+		if err != nil {
+			return err
+		}
+		if o.Suspend != nil {
+			if err := suspend(ctx, tx, user, *o.Suspend); err != nil {
+				return err
+			}
+		}
+		if o.Resume {
+			if err := resume(ctx, tx, user); err != nil {
+				return err
+			}
+		}
+		if err := forget(ctx, tx, user, o.Session.Ended.Add(-kept)); err != nil {
+			return err
+		}
+		return appendActivities(ctx, tx, o.Activities)
+	})
+}
+
+func endSession(ctx context.Context, tx *sql.Tx, o engine.Session) error {
+	n, err := exec(ctx, tx, `
+		UPDATE sessions
+		SET
+			ended = ?,
+			result = ?,
+			code = ?,
+			message = ?,
+			created_crm = ?,
+			created_mailbox = ?,
+			updated_crm = ?,
+			updated_mailbox = ?,
+			deleted_crm = ?,
+			deleted_mailbox = ?,
+			linked = ?,
+			conflicts = ?,
+			held = ?,
+			issues = ?,
+			requests = ?,
+			log = ?
+		WHERE id = ?
+		AND user_id = ?
+		AND ended = 0`,
+		nanos(o.Ended),
+		o.Result,
+		o.Code,
+		o.Message,
+		o.CreatedCRM,
+		o.CreatedMailbox,
+		o.UpdatedCRM,
+		o.UpdatedMailbox,
+		o.DeletedCRM,
+		o.DeletedMailbox,
+		o.Linked,
+		o.Conflicts,
+		o.Held,
+		o.Issues,
+		o.Requests,
+		o.Log,
+		o.ID,
+		o.UserID,
+	)
+	if err == nil && n == 0 {
+		return fmt.Errorf("session %d is closed: %w", o.ID, engine.ErrLeaseLost)
+	}
+	return err
+}
+
+func suspend(ctx context.Context, tx *sql.Tx, user int64, why engine.Suspension) error {
+	_, err := exec(ctx, tx, `
+		UPDATE users
+		SET
+			sync = ?,
+			cause = ?,
+			reason = ?
+		WHERE id = ?
+		AND sync = ?`, roster.Suspended, why.Cause, why.Reason, user, roster.Enabled)
+	return err
+}
+
+func resume(ctx context.Context, tx *sql.Tx, user int64) error {
+	_, err := exec(ctx, tx, `
+		UPDATE users
+		SET
+			sync = ?,
+			cause = '',
+			reason = ''
+		WHERE id = ?
+		AND sync = ?`, roster.Enabled, user, roster.Suspended)
+	return err
+}
+
+const (
+	forgetLinks = `
+		DELETE FROM links
+		WHERE replica_id IN (SELECT id FROM replicas WHERE user_id = ?)
+		AND state = 3
+		AND state <> 1
+		AND since < ?`
+	forgetOps = `
+		DELETE FROM expired_ops
+		WHERE replica_id IN (SELECT id FROM replicas WHERE user_id = ?)
+		AND expired < ?`
+)
+
+// forget removes a user's ended links and expired operations from before a time.
+func forget(ctx context.Context, tx *sql.Tx, user int64, before time.Time) error {
+	if _, err := exec(ctx, tx, forgetLinks, user, nanos(before)); err != nil {
+		return err
+	}
+	_, err := exec(ctx, tx, forgetOps, user, nanos(before))
+	return err
+}
