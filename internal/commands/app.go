@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/crmsync/crmsync/internal/commands/config"
 	"github.com/crmsync/crmsync/internal/commands/ui"
 	"github.com/crmsync/crmsync/internal/sync/admin"
 	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/roster"
 )
@@ -19,6 +23,10 @@ import (
 type State interface {
 	admin.Store
 	Engine() engine.State
+	// Install is the id of this installation; Hasher hashes with the state's key,
+	// reading telephone numbers as in a region.
+	Install() string
+	Hasher(region string) (record.Hasher, error)
 	io.Closer
 }
 
@@ -52,6 +60,10 @@ type App struct {
 	OSUser string
 	Host   string
 	PID    int
+	// Tick returns a channel that receives every d, and a function that stops it.
+	Tick func(d time.Duration) (<-chan time.Time, func())
+	// Alive tells whether a process of this machine runs; true if that cannot be known.
+	Alive func(pid int) bool
 	// Executable is the path of this program.
 	Executable func() (string, error)
 
@@ -104,17 +116,46 @@ func (app *App) stateFor(ctx context.Context, dryRun bool) (State, error) {
 		return nil, err
 	}
 	st, err := app.OpenState(ctx, StateOptions{Path: cfg.State, ReadOnly: dryRun, Key: cfg.Key(app.Random)})
+	empty := dryRun && errors.Is(err, fs.ErrNotExist) && len(cfg.Connections) > 0
+	if empty {
+		st, err = app.emptyState(ctx)
+	}
 	if err != nil {
 		return nil, stateError(cfg.State, err)
 	}
 	declared := declare(st, cfg)
-	if !dryRun {
+	if !dryRun || empty {
 		if err := declared.store(ctx, app.Now(), app.actor()); err != nil {
 			return nil, errors.Join(stateError(cfg.State, err), st.Close())
 		}
 	}
 	app.state = declared
 	return app.state, nil
+}
+
+// emptyState is the state of somebody who has declared his connections and has not
+// begun. It is made for reading where there is no state, and gone with the command.
+func (app *App) emptyState(ctx context.Context) (State, error) {
+	dir, err := os.MkdirTemp("", "crmsync-")
+	if err != nil {
+		return nil, err
+	}
+	cfg := config.Config{State: filepath.Join(dir, "state.db")}
+	st, err := app.OpenState(ctx, StateOptions{Path: cfg.State, Key: cfg.Key(app.Random)})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return &temporary{State: st, dir: dir}, nil
+}
+
+// temporary is a state that is removed when it is closed.
+type temporary struct {
+	State
+	dir string
+}
+
+func (t *temporary) Close() error {
+	return errors.Join(t.State.Close(), os.RemoveAll(t.dir))
 }
 
 // actor is who acts, as the audit names him.

@@ -12,6 +12,7 @@ import (
 	"github.com/crmsync/crmsync/internal/commands/ui"
 	"github.com/crmsync/crmsync/internal/sync/admin"
 	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/record"
 )
 
 // noon is the time at which tests happen.
@@ -61,8 +62,10 @@ type fakeState struct {
 	activities []engine.Activity
 }
 
-func (s *fakeState) Engine() engine.State { return nil }
-func (s *fakeState) Close() error         { return nil }
+func (s *fakeState) Engine() engine.State                 { return nil }
+func (s *fakeState) Install() string                      { return "install" }
+func (s *fakeState) Hasher(string) (record.Hasher, error) { return record.Hasher{}, nil }
+func (s *fakeState) Close() error                         { return nil }
 
 func (s *fakeState) Activities(_ context.Context, user string, limit int) ([]engine.Activity, error) {
 	list := s.activities

@@ -29,6 +29,8 @@ var rowFields = []ui.Field[row]{
 	{Name: "message", Of: func(r row) any { return r.Message }},
 }
 
+var rowNames = ui.Names(rowFields)
+
 // failed makes the row of a user for whom something went wrong, or was refused.
 func failed(user string, err error) row {
 	e := explain(err)
@@ -83,14 +85,14 @@ func (o *bulkOptions) check(cmd *cobra.Command) error {
 	if o.parallel < 1 {
 		return usage(cmd, "--parallel must be at least 1")
 	}
-	if _, err := o.limit(100); err != nil {
+	if _, err := o.mayFail(100); err != nil {
 		return usage(cmd, "--max-failures %q is neither a number above 0 nor a percentage", o.maxFailures)
 	}
 	return nil
 }
 
-// limit returns how many of so many users may fail; 0 for all of them.
-func (o *bulkOptions) limit(users int) (int, error) {
+// mayFail returns how many of so many users may fail; 0 for all of them.
+func (o *bulkOptions) mayFail(users int) (int, error) {
 	if o.maxFailures == "" {
 		return 0, nil
 	}
@@ -107,7 +109,7 @@ func (o *bulkOptions) limit(users int) (int, error) {
 
 // bulk is how administration goes through so many users.
 func (o *bulkOptions) bulk(users int, dryRun bool) admin.Bulk {
-	limit, err := o.limit(users)
+	limit, err := o.mayFail(users)
 	if err != nil {
 		limit = 1 // check has refused it before
 	}

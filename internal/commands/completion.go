@@ -7,6 +7,49 @@ import (
 	"github.com/spf13/cobra"
 )
 
+type completionOptions struct {
+	shell string
+	root  *cobra.Command
+}
+
+func newCompletion(app *App, run func(context.Context, *App, completionOptions) error) *cobra.Command {
+	var opts completionOptions
+	if run == nil {
+		run = runCompletion
+	}
+	return &cobra.Command{
+		Use:   "completion {bash | zsh | fish | powershell}",
+		Short: "Print a script that completes commands, users and names in a shell",
+		Example: `  source <(crmsync completion bash)
+  crmsync completion zsh > "${fpath[1]}/_crmsync"
+  crmsync completion fish > ~/.config/fish/completions/crmsync.fish`,
+		Args:      cobra.ExactArgs(1),
+		ValidArgs: shells,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !oneOf(args[0], shells...) {
+				return usage(cmd, "there is no completion for %q; there is for %s", args[0], strings.Join(shells, ", "))
+			}
+			opts.shell, opts.root = args[0], cmd.Root()
+			return run(cmd.Context(), app, opts)
+		},
+	}
+}
+
+// shells are those that there is completion for.
+var shells = []string{"bash", "zsh", "fish", "powershell"}
+
+func runCompletion(_ context.Context, app *App, opts completionOptions) error {
+	switch opts.shell {
+	case "zsh":
+		return opts.root.GenZshCompletion(app.Out)
+	case "fish":
+		return opts.root.GenFishCompletion(app.Out, true)
+	case "powershell":
+		return opts.root.GenPowerShellCompletionWithDesc(app.Out)
+	}
+	return opts.root.GenBashCompletionV2(app.Out, true)
+}
+
 // completeUsers offers the addresses of users. Completion never fails: without a state
 // there is nothing to offer.
 func (app *App) completeUsers(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {

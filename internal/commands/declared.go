@@ -84,6 +84,31 @@ func (d *declared) Organization(ctx context.Context, name string) (roster.Organi
 	return roster.Organization{}, admin.ErrNotFound
 }
 
+// Engine is the state as the engine sees it: members are in their organizations as
+// declared.
+func (d *declared) Engine() engine.State { return declaredEngine{d.State.Engine(), d} }
+
+type declaredEngine struct {
+	engine.State
+	declared *declared
+}
+
+// Users returns users with their organizations.
+func (e declaredEngine) Users(ctx context.Context, ids []int64) ([]engine.Member, error) {
+	members, err := e.State.Users(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i, m := range members {
+		for _, want := range e.declared.cfg.Organizations {
+			if want.Name == m.Org.Name {
+				members[i].Org = overlay(m.Org, want)
+			}
+		}
+	}
+	return members, nil
+}
+
 // overlay returns a stored organization with what is declared of it. Whether it is
 // enabled, and the default, is not declared.
 func overlay(have, want roster.Organization) roster.Organization {

@@ -44,6 +44,13 @@ func (o *globalOptions) source(getenv func(string) string) config.Source {
 	return config.Source{File: o.config, Profile: o.profile, Flags: set, Getenv: getenv}
 }
 
+// The groups of commands in the help.
+const (
+	groupStart = "start"
+	groupSync  = "sync"
+	groupAdmin = "admin"
+)
+
 // newRoot makes the tree of commands.
 func newRoot(app *App) *cobra.Command {
 	cmd := &cobra.Command{
@@ -72,10 +79,23 @@ New here? "crmsync demo" shows the whole product in ten seconds, with nothing to
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage(c, "%v", err)
 	})
-	cmd.AddCommand(
-		newActivity(app),
+	cmd.AddGroup(
+		&cobra.Group{ID: groupStart, Title: "To begin with:"},
+		&cobra.Group{ID: groupSync, Title: "Synchronize and see:"},
+		&cobra.Group{ID: groupAdmin, Title: "Administer:"},
 	)
-	cmd.AddCommand(administration(app)...)
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			cmd.AddCommand(c)
+		}
+	}
+	add(groupStart, newStatus(app, nil))
+	add(groupSync, newSync(app), newSessions(app), newIssues(app), newConflicts(app), newActivity(app))
+	add(groupAdmin, administration(app)...)
+	cmd.AddCommand(newVersion(app, nil), newCompletion(app, nil))
+	cmd.AddCommand(helpTopics()...)
+	cmd.CompletionOptions.DisableDefaultCmd = true
 	return cmd
 }
 

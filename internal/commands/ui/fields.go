@@ -21,6 +21,8 @@ type Field[T any] struct {
 	Wide bool
 	// Word marks a state or a result, which gets a colour.
 	Word bool
+	// Sparse fields are left out of a table if they are empty or zero in every row.
+	Sparse bool
 }
 
 // Table is what a command prints, whatever the format.
@@ -37,13 +39,15 @@ type Column struct {
 	Name string
 	Wide bool
 	Word bool
+	// Sparse columns are left out of a table if there is nothing in them.
+	Sparse bool
 }
 
 // List makes the table of a list of things.
 func List[T any](fields []Field[T], things []T) Table {
 	t := Table{Rows: make([][]any, 0, len(things))}
 	for _, f := range fields {
-		t.Columns = append(t.Columns, Column{Name: f.Name, Wide: f.Wide, Word: f.Word})
+		t.Columns = append(t.Columns, Column{Name: f.Name, Wide: f.Wide, Word: f.Word, Sparse: f.Sparse})
 	}
 	for _, thing := range things {
 		row := make([]any, len(fields))

@@ -73,19 +73,21 @@ func (s *Streams) Print(t Table, o Output) error {
 	if err := o.Check(names); err != nil {
 		return err
 	}
-	t = t.pick(o)
+	format := o.Format
+	switch {
+	case o.JQ != "" || o.Template != "":
+		format = "json"
+	case format == "" && s.OutTTY:
+		format = "table"
+	case format == "":
+		format = "tsv"
+	}
+	t = t.pick(o, format)
 	switch {
 	case o.JQ != "":
 		return s.printJQ(t, o.JQ)
 	case o.Template != "":
 		return s.printTemplate(t, o.Template)
-	}
-	format := o.Format
-	if format == "" {
-		format = "tsv"
-		if s.OutTTY {
-			format = "table"
-		}
 	}
 	switch format {
 	case "json":
@@ -122,21 +124,23 @@ func (s *Streams) Print(t Table, o Output) error {
 	return s.printTable(t, o)
 }
 
-// pick returns the table with the fields that were asked for. A table on a terminal
-// leaves out the wide ones, and name keeps the first only.
-func (t Table) pick(o Output) Table {
+// pick returns the table with the fields that were asked for. A table for a person
+// leaves out the wide fields and those that are empty, unless they were asked for by
+// name.
+func (t Table) pick(o Output, format string) Table {
 	var keep []int
-	machine := o.JQ != "" || o.Template != ""
 	for i, c := range t.Columns {
-		if !c.Wide || machine || (o.Format != "table" && o.Format != "") || t.Single {
+		person := format == "table" || format == "wide"
+		switch {
+		case len(o.Fields) > 0:
+		case format == "table" && c.Wide && !t.Single:
+		case person && c.Sparse && t.empty(i):
+		default:
 			keep = append(keep, i)
 		}
 	}
-	if len(o.Fields) > 0 {
-		keep = nil
-		for _, name := range o.Fields {
-			keep = append(keep, slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name }))
-		}
+	for _, name := range o.Fields {
+		keep = append(keep, slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name }))
 	}
 	p := Table{Single: t.Single, Rows: make([][]any, 0, len(t.Rows))}
 	for _, i := range keep {
@@ -150,6 +154,16 @@ func (t Table) pick(o Output) Table {
 		p.Rows = append(p.Rows, r)
 	}
 	return p
+}
+
+// empty reports whether a column has nothing but empty and zero values.
+func (t Table) empty(column int) bool {
+	for _, row := range t.Rows {
+		if s := flat(row[column]); s != "" && s != "0" {
+			return false
+		}
+	}
+	return true
 }
 
 // object writes one row as a JSON object with its fields in order.

@@ -1,0 +1,60 @@
+package ui
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Page is text for a person, on standard output: what is no table. It remembers the
+// first error, so that only the end has to ask for it.
+type Page struct {
+	streams *Streams
+	styles  styles
+	err     error
+}
+
+// Page begins a page.
+func (s *Streams) Page() *Page { return &Page{streams: s, styles: s.outStyles()} }
+
+// Err returns the first error there was.
+func (p *Page) Err() error { return p.err }
+
+func (p *Page) line(text string) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.streams.Out, text)
+	}
+}
+
+// Heading begins a part.
+func (p *Page) Heading(format string, args ...any) {
+	p.line(p.styles.heading.Render(fmt.Sprintf(format, args...)))
+}
+
+// Text is a sentence.
+func (p *Page) Text(format string, args ...any) {
+	for line := range strings.Lines(fmt.Sprintf(format, args...)) {
+		p.line("  " + strings.TrimRight(line, "\n"))
+	}
+}
+
+// Item is a number of things in some state.
+func (p *Page) Item(n int, word string) {
+	p.line(fmt.Sprintf("  %5d  %s", n, p.styles.word(word)))
+}
+
+// Next names a command and what it is for.
+func (p *Page) Next(command, purpose string) {
+	if purpose == "" {
+		p.line("  " + p.styles.bold.Render(command))
+		return
+	}
+	p.line(fmt.Sprintf("  %s  %s", p.styles.bold.Render(fmt.Sprintf("%-44s", command)), p.styles.faint.Render(purpose)))
+}
+
+// Command shows a command as a person types it.
+func (p *Page) Command(command string) {
+	p.line(p.styles.faint.Render("$") + " " + p.styles.bold.Render(command))
+}
+
+// Blank is an empty line.
+func (p *Page) Blank() { p.line("") }
