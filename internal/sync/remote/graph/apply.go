@@ -2,8 +2,8 @@ package graph
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
-	"slices"
 
 	"github.com/crmsync/crmsync/internal/sync/remote"
 )
@@ -11,39 +11,40 @@ import (
 // Apply sends writes 20 to a batch, one batch after the other: a batch alone takes
 // all that the service allows a mailbox at once.
 func (c *collection) Apply(ctx context.Context, writes []remote.Write) []remote.WriteResult {
-	out := make([]remote.WriteResult, 0, len(writes))
-	var stop error
-	for chunk := range slices.Chunk(writes, batchSize) {
-		if stop != nil {
-			for _, w := range chunk {
-				out = append(out, remote.WriteResult{ID: w.ID, Err: stop})
-			}
-			continue
-		}
-		results, err := c.applyBatch(ctx, chunk)
-		out = append(out, results...)
-		stop = err
-	}
-	return out
-}
-
-// applyBatch sends up to 20 writes. Its error is why no more should be sent.
-func (c *collection) applyBatch(ctx context.Context, writes []remote.Write) (out []remote.WriteResult, stop error) {
-	out = make([]remote.WriteResult, len(writes))
+	out := make([]remote.WriteResult, len(writes))
 	var calls []call
 	var at []int
+	size := 0
+	var stop error
+	flush := func() {
+		if len(calls) > 0 && stop == nil {
+			stop = c.applyBatch(ctx, writes, calls, at, out)
+		} else {
+			for _, i := range at {
+				out[i].Err = stop
+			}
+		}
+		calls, at, size = nil, nil, 0
+	}
 	for i, w := range writes {
 		out[i].ID = w.ID
-		k, err := c.callFor(w)
+		k, n, err := c.callFor(w)
 		if err != nil {
 			out[i].Err = err
 			continue
 		}
-		calls, at = append(calls, k), append(at, i)
+		if len(calls) == batchSize || size+n > batchBytes {
+			flush()
+		}
+		calls, at, size = append(calls, k), append(at, i), size+n
 	}
-	if len(calls) == 0 {
-		return out, nil
-	}
+	flush()
+	return out
+}
+
+// applyBatch sends one batch and stores its results at their places. Its error is
+// why no more should be sent.
+func (c *collection) applyBatch(ctx context.Context, writes []remote.Write, calls []call, at []int, out []remote.WriteResult) (stop error) {
 	replies := c.g.exchange(ctx, c.h, calls)
 	for n, r := range replies {
 		i := at[n]
@@ -52,35 +53,44 @@ func (c *collection) applyBatch(ctx context.Context, writes []remote.Write) (out
 			stop = unsent(err)
 		}
 	}
-	if stop == nil && wholeFailed(replies) && replies[0].err != nil && len(replies) > 1 {
+	if stop == nil && len(replies) > 1 && wholeFailed(replies) {
 		stop = unsent(replies[0].err)
 	}
-	return out, stop
+	return stop
 }
 
-// callFor returns the call that carries a write out. It names the folder, so that
-// an item that is not in it is not touched.
-func (c *collection) callFor(w remote.Write) (call, error) {
+// callFor returns the call that carries a write out, and how many bytes its body
+// has. It names the folder, so that an item that is not in it is not touched.
+func (c *collection) callFor(w remote.Write) (call, int, error) {
 	k := call{path: c.contacts(), scope: onItem, ifMatch: w.Version}
 	if w.Kind == remote.Create {
 		k.ifMatch, k.scope = "", inContainer
 	} else {
 		k.path += path(w.ID)
 	}
+	var b body
 	var err error
 	switch w.Kind {
 	case remote.Create:
 		k.method = http.MethodPost
-		k.body, err = bodyOf(w, c.folder.Category)
+		b, err = bodyOf(w, c.folder.Category)
 	case remote.Update:
 		k.method = http.MethodPatch
-		k.body, err = bodyOf(w, "")
+		b, err = bodyOf(w, "")
 	case remote.Delete:
 		k.method = http.MethodDelete
 	default:
 		err = setup("there is no write of kind "+string(w.Kind), "")
 	}
-	return k, err
+	if b == nil || err != nil {
+		return k, 0, err
+	}
+	raw, err := json.Marshal(b)
+	if err != nil {
+		return k, 0, setup("a contact cannot be written as JSON", "")
+	}
+	k.body = json.RawMessage(raw)
+	return k, len(raw), nil
 }
 
 func (c *collection) result(w remote.Write, r reply) remote.WriteResult {

@@ -16,7 +16,10 @@ import (
 // A batch carries up to 20 calls in one round trip
 // (https://learn.microsoft.com/graph/json-batching). The service counts each part as
 // a request, works on four of them at a time, answers in any order and refuses each
-// on its own.
+// on its own. A request may hold 4 MB in all
+// (https://learn.microsoft.com/graph/api/resources/largefileupload); a batch leaves
+// room for what is around the bodies.
+const batchBytes = 3 << 20
 
 type batchRequest struct {
 	Requests []batchPart `json:"requests"`
@@ -110,7 +113,7 @@ func (g *Graph) batch(ctx context.Context, h *transport.Handle, calls []call) []
 		a := answer{status: r.Status}
 		var form envelope
 		form.decode(r.Body)
-		a.code = form.code()
+		a.code, a.fields = form.code(), form.fields()
 		a.retryAfter, a.told = transport.RetryAfter(partHeader(r.Headers), g.cfg.Now())
 		out[i] = reply{err: classify(a, calls[i]), refused: r.Status == http.StatusUnauthorized}
 	}

@@ -233,7 +233,7 @@ func bodyOf(w remote.Write, category string) (body, error) {
 			}
 			b[name] = list
 		case businessPhones, homePhones:
-			b[name] = slices.Concat([]string{}, v) // an empty list clears, null does not
+			b[name] = append([]string{}, v...) // an empty list clears, null does not
 		case birthday:
 			// The hour at which the service itself puts a birthday: the same day in
 			// nearly every zone.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +23,9 @@ import (
 // (https://learn.microsoft.com/graph/errors).
 type envelope struct {
 	Error struct {
-		Code  string     `json:"code"`
-		Inner innerError `json:"innerError"`
+		Code    string     `json:"code"`
+		Message string     `json:"message"`
+		Inner   innerError `json:"innerError"`
 	} `json:"error"`
 }
 
@@ -42,10 +45,25 @@ func (e envelope) code() string {
 	return e.Error.Code
 }
 
+var quoted = regexp.MustCompile(`'([A-Za-z]+)'`)
+
+// fields returns the native fields that the message names. It is all that is taken
+// from a message: these names are ours.
+func (e envelope) fields() []string {
+	var names []string
+	for _, m := range quoted.FindAllStringSubmatch(e.Error.Message, -1) {
+		if (known(m[1]) || slices.Contains(addresses, m[1])) && !slices.Contains(names, m[1]) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
 // answer is what is known of a request that was refused.
 type answer struct {
 	status     int
 	code       string
+	fields     []string
 	retryAfter time.Duration
 	// told: the answer said how long to wait.
 	told bool
@@ -135,7 +153,7 @@ func ruleFor(a answer) rule {
 // classify says what a refusal means for a call.
 func classify(a answer, c call) *remote.Error {
 	r := ruleFor(a)
-	e := &remote.Error{Class: r.class, Code: a.code, Status: a.status, Message: r.message, Hint: r.hint, RetryAfter: a.retryAfter}
+	e := &remote.Error{Class: r.class, Code: a.code, Status: a.status, Message: r.message, Hint: r.hint, RetryAfter: a.retryAfter, Fields: a.fields}
 	switch {
 	case r.class == remote.ClassAuthorization && c.scope == inTenant:
 		e.Class, e.Message = remote.ClassConnection, "Microsoft 365 does not let us list what belongs to the tenant"
@@ -173,6 +191,9 @@ func (g *Graph) sdkFault(err error, c call) error {
 		a = g.answerOf(refused.ResponseStatusCode, refused.ResponseHeaders)
 		if main := refused.GetErrorEscaped(); main != nil && main.GetCode() != nil {
 			a.code = *main.GetCode()
+			if m := main.GetMessage(); m != nil && *m != "" {
+				a.fields = strings.Split(*m, ",")
+			}
 		}
 	case errors.As(err, &bare):
 		a = g.answerOf(bare.ResponseStatusCode, bare.ResponseHeaders)

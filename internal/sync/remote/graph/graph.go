@@ -126,7 +126,7 @@ func New(cfg Config) (*Graph, error) {
 		cfg.Transport = transport.NewBase()
 	}
 	if !strings.HasSuffix(base.Path, "/v1.0") {
-		base = base.JoinPath("v1.0")
+		base.Path += "/v1.0"
 	}
 	tokens, err := newTokens(cfg, base)
 	if err != nil {

@@ -209,7 +209,7 @@ func (t guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	var form envelope
 	_ = json.Unmarshal(raw, &form) // what is not an error in Graph's form has no code
-	text, err := json.Marshal(map[string]any{"error": map[string]string{"code": form.code(), "message": "refused"}})
+	text, err := json.Marshal(map[string]any{"error": map[string]string{"code": form.code(), "message": strings.Join(form.fields(), ",")}})
 	if err != nil {
 		return nil, fmt.Errorf("writing an error: %w", err)
 	}

@@ -345,8 +345,10 @@ func TestBucket(t *testing.T) {
 		t.Errorf("waited %v for 20 of 100 in 10s, want 2s", c.slept)
 	}
 	before := c.now()
-	if _, err := cl.For("").With(Options{Cost: 100}).Do(request(t, "POST", "")); err != nil || !c.now().Equal(before) {
-		t.Error("the empty key was held to the pace of a key")
+	for range 2 {
+		if _, err := cl.For("").With(Options{Cost: 100}).Do(request(t, "POST", "")); err != nil || !c.now().Equal(before) {
+			t.Error("the empty key was held to the pace of a key")
+		}
 	}
 }
 
