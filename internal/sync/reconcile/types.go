@@ -117,12 +117,16 @@ type FieldPolicy struct {
 	FitMailbox func(record.Value) record.Value
 }
 
-// Fit returns the part of v that the side can hold.
+// Fit returns the part of v that the side can hold; without a function, all of it.
 func (f FieldPolicy) Fit(s record.Side, v record.Value) record.Value {
-	if s == record.CRM {
-		return f.FitCRM(v)
+	fit := f.FitCRM
+	if s == record.Mailbox {
+		fit = f.FitMailbox
 	}
-	return f.FitMailbox(v)
+	if fit == nil {
+		return v
+	}
+	return fit(v)
 }
 
 // To reports whether the field may be written to a side.
@@ -144,8 +148,8 @@ type Policy struct {
 	CreateInCRM bool
 	// DeletesFromMailbox is what a delete in the mailbox means.
 	DeletesFromMailbox DeletePolicy
-	// InitialLimit is how many unlinked CRM records a first sync creates in the
-	// mailbox; 0 means no limit.
+	// InitialLimit is how many CRM records a first sync brings into the mailbox, those
+	// that are linked already or match an item there included; 0 means no limit.
 	InitialLimit int
 }
 
@@ -206,7 +210,8 @@ type Operation struct {
 	// Side is written to; empty for an operation on the state alone.
 	Side record.Side
 	// CRMID and MailboxID name the link; on a create, the id of the side that is
-	// written to is empty.
+	// written to is empty. A delete with only the id of Side, and a zero Link, is of an
+	// item that has no link: a write that landed late.
 	CRMID     string
 	MailboxID string
 	// Version is the version of the item to write to, as last seen.
@@ -223,6 +228,9 @@ type Operation struct {
 	// when it is applied.
 	MoveCRM     record.Hashes
 	MoveMailbox record.Hashes
+	// Joint is set where the link's other operation writes some of the same fields: the
+	// part of the base of Side that moves once both are applied. See Link.Join.
+	Joint record.Hashes
 	// Reason says in words why; Label names the record for a person.
 	Reason string
 	Label  string
@@ -263,6 +271,10 @@ const (
 	OnHold FindingCode = "on-hold"
 	// TooMany: a list holds more elements than the sides can; some stay on one side.
 	TooMany FindingCode = "too-many"
+	// LateTwin: a write of ours landed late and made a second item, which a person has
+	// edited since. Its edits go into the linked item; the second item goes once it is
+	// read again and holds nothing of its own.
+	LateTwin FindingCode = "late-twin"
 )
 
 // Finding is a record that was not synchronized, or not wholly, with the reason.

@@ -1,0 +1,166 @@
+package reconcile
+
+import (
+	"slices"
+
+	"github.com/crmsync/crmsync/internal/sync/record"
+)
+
+// readStamps sorts the items that have no link by what their stamps say. It fills
+// twins, claims and free.
+func (p *planner) readStamps() {
+	for i := range sides {
+		for _, id := range sortedIDs(p.items[i]) {
+			it := p.items[i][id]
+			if it.Kind != Present || p.linked[i][id] != nil {
+				continue
+			}
+			p.readStamp(it)
+		}
+	}
+}
+
+func sortedIDs(items map[string]*item) []string {
+	ids := make([]string, 0, len(items))
+	for id := range items {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// readStamp decides what the stamp of an item without a link means. The installation
+// in the stamp does not matter for whom it names: after the state was lost, the stamps
+// of the old one lead back to the records.
+func (p *planner) readStamp(it *item) {
+	free := func() { p.free[it.side] = append(p.free[it.side], it) }
+	s := it.Stamp
+	if s == nil || s.Entity != p.in.Policy.Entity || s.Other == "" {
+		free()
+		return
+	}
+	source := p.items[1-it.side][s.Other]
+	l := p.linked[1-it.side][s.Other]
+	late := s.Install == p.in.Install && p.in.Ops[s.Op] == OpExpired
+	switch {
+	case l == nil && source == nil:
+		p.need(1-it.side, s.Other)
+	case l == nil && is(source, OutOfScope):
+		p.find(NotAllowed, it, []string{s.Other}, "the record that its stamp names is out of scope")
+	case l == nil:
+		free()
+	case l.State == Linked && late:
+		p.twins[l.CRM.ID] = append(p.twins[l.CRM.ID], it)
+	case l.State == Linked:
+		p.unstamp(it) // a person's copy
+		free()
+	case late && !p.changed(it, l.Half(sides[it.side]).Base):
+		// The record went while our write was on its way.
+		p.removeTwin(it, "a late write of a record that has gone since")
+	case source == nil:
+		p.need(1-it.side, s.Other)
+	case is(source, Present) && it.side == mailbox && p.itemOf(l, mailbox) == nil:
+		p.claims[l.CRM.ID] = append(p.claims[l.CRM.ID], it)
+	case is(source, OutOfScope):
+		p.find(NotAllowed, it, []string{s.Other}, "the record that its stamp names is out of scope")
+	default:
+		p.unstamp(it)
+		free()
+	}
+}
+
+// unstamp makes an item a record of its own.
+func (p *planner) unstamp(it *item) { it.Stamp = nil }
+
+// removeTwin deletes an item that has no link.
+func (p *planner) removeTwin(it *item, reason string) {
+	o := Operation{Kind: Delete, Side: sides[it.side], Version: it.Version, Reason: reason, Label: it.Record.Label()}
+	if it.side == crm {
+		o.CRMID = it.ID
+	} else {
+		o.MailboxID = it.ID
+	}
+	p.add(o)
+}
+
+// sweep deals with second items that a late write made beside a linked one. A twin that
+// holds nothing of its own goes. A person's edits of one are folded into the linked
+// item first, by deciding the link as if they had been made there; then sweep returns
+// true, because that decides the link.
+func (p *planner) sweep(l *Link, it [2]*item, twins []*item) bool {
+	if l.State != Linked {
+		return false
+	}
+	decided := false
+	for _, twin := range twins {
+		i := twin.side
+		base := l.Half(sides[i]).Base
+		switch {
+		case !p.changed(twin, base) || is(it[i], Present) && !p.changed(twin, p.hash(it[i])):
+			p.removeTwin(twin, "a write of ours that landed late and made a second item")
+		case decided || is(it[i], Deleted) || is(it[i], OutOfScope) || is(it[1-i], Deleted) || is(it[1-i], OutOfScope):
+			p.find(LateTwin, twin, []string{l.Half(sides[i]).ID}, "a write of ours landed late and a person has edited the second item that it made; its linked item is about to change")
+		case it[i] == nil:
+			p.need(i, l.Half(sides[i]).ID)
+			decided = true
+		default:
+			p.find(LateTwin, twin, []string{it[i].ID}, "a write of ours landed late and a person has edited the second item that it made; the edits go into the linked item")
+			pr := pair{link: *l, item: it}
+			pr.actual[i] = p.hash(it[i])
+			pr.item[i] = p.fold(l, it[i], twin)
+			p.merge(pr, "")
+			decided = true
+		}
+	}
+	return decided
+}
+
+// fold returns a linked item as it would be with the edits of its twin. Where both were
+// edited, the linked item's value stays and the twin's is kept as a conflict's loser.
+func (p *planner) fold(l *Link, it, twin *item) *item {
+	out := &item{Change: it.Change, side: it.side}
+	out.Record = it.Record.Clone()
+	base := l.Half(sides[it.side]).Base
+	own, others := p.hash(it), p.hash(twin)
+	for _, f := range p.fields {
+		b, a, t := base[f.Field], own[f.Field], others[f.Field]
+		value := twin.Record[f.Field]
+		switch {
+		case same(t, b) || same(t, a):
+			continue
+		case same(a, b):
+			out.Record[f.Field] = value
+		case f.list:
+			out.Record[f.Field] = p.foldList(f, it.Record[f.Field], value, b)
+		default:
+			p.conflicts = append(p.conflicts, Conflict{
+				CRMID: l.CRM.ID, MailboxID: l.Mailbox.ID, Field: f.Field,
+				Winner: sides[it.side], Lost: value, Kept: it.Record[f.Field],
+			})
+		}
+	}
+	return out
+}
+
+// foldList returns an item's list without what its twin lost since the base, and with
+// what the twin gained.
+func (p *planner) foldList(f field, own, twin record.Value, base []record.Hash) record.Value {
+	hash := func(text string) record.Hash { return p.in.Hasher.Value(f.Field, record.Value{text})[0] }
+	var now []record.Hash
+	for _, text := range twin {
+		now = append(now, hash(text))
+	}
+	var out record.Value
+	var have []record.Hash
+	for _, text := range own {
+		if h := hash(text); slices.Contains(now, h) || !slices.Contains(base, h) {
+			out, have = append(out, text), append(have, h)
+		}
+	}
+	for n, text := range twin {
+		if !slices.Contains(base, now[n]) && !slices.Contains(have, now[n]) {
+			out = append(out, text)
+		}
+	}
+	return out
+}
