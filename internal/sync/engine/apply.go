@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/crmsync/crmsync/internal/sync/reconcile"
@@ -328,69 +330,78 @@ func (c *cycle) stamp(o reconcile.Operation, op record.OpID) record.Stamp {
 // a record that is written on both has one link.
 func (c *cycle) settleBatch(ctx context.Context, side record.Side, ops []reconcile.Operation, intents []Intent, results []remote.WriteResult) error {
 	var s Settlement
-	var issues []Issue
 	done := map[reconcile.OpKind]int{}
-	links := map[string]reconcile.Link{}
+	links := map[string]bool{}
+	down := c.down(side, results)
 	for i, o := range ops {
 		res, op := results[i], intents[i].Op
 		err := res.Err
 		if o.Kind == reconcile.Delete && remote.Is(err, remote.ClassGone) {
 			err = nil // somebody else was faster
 		}
-		if err != nil && remote.IsUnclear(err) {
-			c.mu.Lock()
-			c.unsettled = true
-			c.mu.Unlock()
-			c.halt(side, err)
-			continue
+		if !remote.IsUnclear(err) {
+			s.Settled = append(s.Settled, op)
 		}
-		s.Settled = append(s.Settled, op)
-		switch remote.ClassOf(err) {
-		case remote.ClassConflict, remote.ClassGone:
-			if err != nil {
-				c.mu.Lock()
-				c.again[o.CRMID+"\x00"+o.MailboxID] = o
-				c.mu.Unlock()
-				continue
+		switch {
+		case err == nil:
+			if res.ID == "" {
+				res.ID = intents[i].target()
 			}
-		case remote.ClassItem, remote.ClassDuplicate, remote.ClassMapping:
-			issues = append(issues, c.issue(o, codeOfClass[remote.ClassOf(err)], err.Error()))
-			continue
-		}
-		if err != nil {
+			done[o.Kind]++
+			c.mu.Lock()
+			l := c.moved(o, op, res)
+			c.links[l.CRM.ID], links[l.CRM.ID] = l, true
+			c.mu.Unlock()
+		case down:
 			c.mu.Lock()
 			c.unsettled = true
 			c.mu.Unlock()
-			c.halt(side, err)
-			continue
+		case remote.Is(err, remote.ClassConflict), remote.Is(err, remote.ClassGone):
+			c.mu.Lock()
+			c.again[o.CRMID+"\x00"+o.MailboxID] = o
+			c.mu.Unlock()
+		case remote.IsUnclear(err):
+			// The issue names the record, so the cursors may pass it: the next cycle
+			// first finds out what became of the write, then decides the record anew.
+			s.Issues = append(s.Issues, c.issue(o, CodeUnsettled, "the outcome is unknown until the next cycle: "+err.Error()))
+		default:
+			s.Issues = append(s.Issues, c.issue(o, codeOfClass[remote.ClassOf(err)], err.Error()))
 		}
-		if res.ID == "" {
-			res.ID = intents[i].target()
-		}
-		done[o.Kind]++
-		c.mu.Lock()
-		l := c.moved(o, op, res)
-		c.links[l.CRM.ID], links[l.CRM.ID] = l, l
-		c.mu.Unlock()
 	}
-	s.Issues = issues
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tally(side, done)
 	for id := range links {
-		links[id] = c.links[id] // the other side may have moved it meanwhile
+		s.Links = append(s.Links, c.links[id]) // the other side may have moved it meanwhile
 	}
-	s.Links = sortedLinks(links)
+	slices.SortFunc(s.Links, func(a, b reconcile.Link) int { return strings.Compare(a.CRM.ID, b.CRM.ID) })
 	return c.settle(ctx, s)
 }
 
-// halt stops writing to a side for good in this cycle.
-func (c *cycle) halt(side record.Side, err error) {
-	switch remote.ClassOf(err) {
-	case remote.ClassPressure, remote.ClassAuthorization, remote.ClassConnection, remote.ClassSetup,
-		remote.ClassContainerGone, remote.ClassTransient:
-		c.stopSide(side, remoteFault("writing to the "+sideName(side), err))
+// patience is after how many failed cycles a side on which every write of a batch fails
+// is no longer taken to be down: the writes themselves may be what it cannot digest.
+const patience = 2
+
+// down tells whether the answers to a batch mean that a side takes no more writes in
+// this cycle, and stops writing to it if so.
+func (c *cycle) down(side record.Side, results []remote.WriteResult) bool {
+	failed := 0
+	for _, res := range results {
+		switch remote.ClassOf(res.Err) {
+		case remote.ClassPressure, remote.ClassAuthorization, remote.ClassConnection, remote.ClassSetup, remote.ClassContainerGone:
+			c.stopSide(side, remoteFault("writing to the "+sideName(side), res.Err))
+			return true
+		case remote.ClassTransient:
+			if res.Err != nil {
+				failed++
+			}
+		}
 	}
+	if failed < len(results) || c.m.User.Failures >= patience {
+		return false
+	}
+	c.stopSide(side, remoteFault("writing to the "+sideName(side), results[0].Err))
+	return true
 }
 
 // tally adds applied writes to the session's counts.

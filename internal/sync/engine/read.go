@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/crmsync/crmsync/internal/sync/reconcile"
 	"github.com/crmsync/crmsync/internal/sync/record"
@@ -159,15 +160,7 @@ func sortedLinks(byID map[string]reconcile.Link) []reconcile.Link {
 	for _, l := range byID {
 		out = append(out, l)
 	}
-	slices.SortFunc(out, func(a, b reconcile.Link) int {
-		switch {
-		case a.CRM.ID < b.CRM.ID:
-			return -1
-		case a.CRM.ID > b.CRM.ID:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(out, func(a, b reconcile.Link) int { return strings.Compare(a.CRM.ID, b.CRM.ID) })
 	return out
 }
 
