@@ -221,7 +221,11 @@ func (r *reply) inBatch(id string, x *exchange) batchAnswer {
 		a.Body = body
 	}
 	for k := range r.header {
-		a.Headers[k] = r.header.Get(k)
+		name := k
+		if k == "Etag" { // net/http's spelling, which no client of a batch's JSON expects
+			name = "ETag"
+		}
+		a.Headers[name] = r.header.Get(k)
 	}
 	return a
 }

@@ -129,11 +129,14 @@ func (b *bench) try(method, path string, body any, headers ...string) (*http.Res
 	}
 	for _, h := range headers {
 		k, v, _ := strings.Cut(h, ": ")
-		if v == "" {
+		switch {
+		case v == "":
 			req.Header.Del(k)
-			continue
+		case k == "Prefer":
+			req.Header.Add(k, v)
+		default:
+			req.Header.Set(k, v)
 		}
-		req.Header.Add(k, v)
 	}
 	return b.srv.Client().Do(req)
 }

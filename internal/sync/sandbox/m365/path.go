@@ -12,56 +12,38 @@ var keyed = map[string]bool{
 	"mastercategories": true, "installedapps": true, "teamsapps": true,
 }
 
-// functions can follow a collection in the place of a key.
-var functions = map[string]string{
-	"delta": "delta", "delta()": "delta", "microsoft.graph.delta": "delta", "microsoft.graph.delta()": "delta",
-	"childfolders": "childfolders",
-}
+// delta is how the one function can be spelled; it can follow a collection in the place
+// of a key.
+var delta = map[string]bool{"delta": true, "delta()": true, "microsoft.graph.delta": true, "microsoft.graph.delta()": true}
 
 // splitPath turns an escaped path into a pattern, in lower case with "*" for each key,
 // and the keys. It must see the path as it was sent, since an id may hold an escaped "/".
 // Keys may stand in a segment of their own or in brackets, contactFolders('id'), which is
-// how the service writes links; functions may be spelled delta, delta() and
-// microsoft.graph.delta(). Folders below folders are found by their own id.
+// how the service writes links. Folders below folders are found by their own id, so
+// contactFolders/A/childFolders/B is contactFolders/B.
 func splitPath(escaped string) (pattern string, keys []string, err error) {
 	var parts []string
-	segs := strings.Split(strings.Trim(escaped, "/"), "/")
-	for i := 0; i < len(segs); i++ {
-		seg, e := url.PathUnescape(segs[i])
-		if e != nil {
+	isKey := false
+	for seg := range strings.SplitSeq(strings.Trim(escaped, "/"), "/") {
+		text, err := url.PathUnescape(seg)
+		if err != nil {
 			return "", nil, refuse(http.StatusBadRequest, "BadRequest", "The path is not escaped as it should be.")
 		}
-		low := strings.ToLower(seg)
-		if f, ok := functions[low]; ok {
-			parts = append(parts, f)
-			if f == "childfolders" && i+1 < len(segs) {
-				// contactFolders/A/childFolders/B is contactFolders/B.
-				parts = append(parts[:len(parts)-3], "contactfolders")
-				keys = keys[:len(keys)-1]
-				low = "contactfolders"
-			} else {
-				continue
-			}
-		} else {
-			name, key, inBrackets := brackets(seg)
-			low = strings.ToLower(name)
-			parts = append(parts, low)
-			if inBrackets {
-				parts, keys = append(parts, "*"), append(keys, key)
-				continue
-			}
+		low := strings.ToLower(text)
+		switch name, key, ok := brackets(text); {
+		case delta[low]:
+			parts, isKey = append(parts, "delta"), false
+		case isKey:
+			parts, keys, isKey = append(parts, "*"), append(keys, text), false
+		case ok:
+			parts, keys = append(parts, strings.ToLower(name), "*"), append(keys, key)
+		default:
+			parts, isKey = append(parts, low), keyed[low]
 		}
-		if !keyed[low] || i+1 == len(segs) {
-			continue
-		}
-		key, e := url.PathUnescape(segs[i+1])
-		if e != nil {
-			return "", nil, refuse(http.StatusBadRequest, "BadRequest", "The path is not escaped as it should be.")
-		}
-		if _, isFunction := functions[strings.ToLower(key)]; !isFunction {
-			parts, keys = append(parts, "*"), append(keys, key)
-			i++
-		}
+	}
+	for len(parts) > 5 && parts[2] == "contactfolders" && parts[4] == "childfolders" && parts[5] == "*" && len(keys) > 2 {
+		parts = append(parts[:3], parts[5:]...)
+		keys = append(keys[:1], keys[2:]...)
 	}
 	return strings.Join(parts, "/"), keys, nil
 }
