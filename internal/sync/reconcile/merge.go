@@ -235,6 +235,11 @@ func (p *planner) report(pr *pair, verdicts []verdict) {
 
 // judge decides one field.
 func (p *planner) judge(pr *pair, f field) verdict {
+	if i := p.unseen(pr, f); i >= 0 {
+		v := verdict{}
+		v.need[i] = true
+		return v
+	}
 	if f.list && f.both() {
 		return p.judgeList(pr, f)
 	}
@@ -281,6 +286,19 @@ func (p *planner) judge(pr *pair, f field) verdict {
 		return verdict{conflict: true, winner: w, lost: m, kept: c}
 	}
 	return p.overwrite(pr, f, w, true)
+}
+
+// unseen returns the side that must be read before a field can be decided, or -1. Under
+// the policy to hold, a side that is not among the changes may all the same hold an
+// edit that waits for a person.
+func (p *planner) unseen(pr *pair, f field) int {
+	for i := range sides {
+		if pr.item[1-i] == nil && f.Conflict == Hold && f.both() &&
+			!same(p.now(pr, i, f.Field), pr.base(i, f.Field)) {
+			return 1 - i
+		}
+	}
+	return -1
 }
 
 // overwrite lets one side's value stand. Where the other side changed the field as

@@ -13,7 +13,7 @@ package reconcile
 //     get the other's. Both to the same value: only the base moves.
 //   - Both changed a field differently: the policy picks, and the loser is kept as a
 //     Conflict. On hold, neither side is written and the base stays; the record's other
-//     fields go on.
+//     fields go on. A field that may be held is only decided with both items at hand.
 //   - A field that travels one way is never written against its way. An edit on the
 //     side that does not lead is noted in that side's base and stays until the leading
 //     side changes the field.
