@@ -26,13 +26,14 @@ import (
 type setting string
 
 const (
-	endpoint    setting = "endpoint"
-	tenant      setting = "tenant"
-	clientID    setting = "client-id"
-	username    setting = "username"
-	secret      setting = "secret"
-	token       setting = "token"
-	certificate setting = "certificate"
+	endpoint      setting = "endpoint"
+	tokenEndpoint setting = "token-endpoint"
+	tenant        setting = "tenant"
+	clientID      setting = "client-id"
+	username      setting = "username"
+	secret        setting = "secret"
+	token         setting = "token"
+	certificate   setting = "certificate"
 )
 
 // proof is what one way of proving who we are needs, and what it can use besides.
@@ -50,17 +51,14 @@ type kind struct {
 
 var kinds = map[string]kind{
 	"graph": {record.Mailbox, map[string]proof{
-		"client-secret":    {needs: []setting{tenant, clientID, secret}, uses: []setting{endpoint}},
+		"client-secret":    {needs: []setting{tenant, clientID, secret}, uses: []setting{endpoint, tokenEndpoint}},
 		"certificate":      {needs: []setting{tenant, clientID, certificate}, uses: []setting{endpoint, secret}},
 		"managed-identity": {uses: []setting{endpoint, clientID}},
 		"device-code":      {needs: []setting{tenant, clientID}, uses: []setting{endpoint}, person: true},
-		"token":            {needs: []setting{token}, uses: []setting{endpoint}},
 	}},
 	"salesforce": {record.CRM, map[string]proof{
-		"client-secret": {needs: []setting{endpoint, clientID, secret}},
-		"jwt":           {needs: []setting{endpoint, clientID, username, certificate}},
-		"refresh-token": {needs: []setting{endpoint, clientID, token}, uses: []setting{secret}},
-		"token":         {needs: []setting{endpoint, token}},
+		"client-secret": {needs: []setting{endpoint, clientID, secret}, uses: []setting{tokenEndpoint}},
+		"jwt":           {needs: []setting{endpoint, clientID, username, certificate}, uses: []setting{tokenEndpoint}},
 	}},
 }
 
@@ -88,8 +86,6 @@ func Complete(c roster.Connection) roster.Connection {
 			c.Auth = "certificate"
 		case c.Secret != "":
 			c.Auth = "client-secret"
-		case c.Token != "":
-			c.Auth = "token"
 		}
 	}
 	return c
@@ -118,8 +114,8 @@ func CheckConnection(c roster.Connection) error {
 		}
 	}
 	given := map[setting]string{
-		endpoint: c.Endpoint, tenant: c.Tenant, clientID: c.ClientID, username: c.Username,
-		secret: c.Secret, token: c.Token, certificate: c.Certificate,
+		endpoint: c.Endpoint, tokenEndpoint: c.TokenEndpoint, tenant: c.Tenant,
+		clientID: c.ClientID, username: c.Username, secret: c.Secret, token: c.Token, certificate: c.Certificate,
 	}
 	for _, s := range []setting{secret, token, certificate} {
 		if given[s] != "" && !isReference(given[s]) {
@@ -129,6 +125,8 @@ func CheckConnection(c roster.Connection) error {
 	}
 	for _, s := range slices.Sorted(maps.Keys(given)) {
 		switch {
+		case s == tenant && c.TokenEndpoint != "":
+			// The tenant only says where tokens come from.
 		case given[s] == "" && slices.Contains(p.needs, s):
 			return badConnection("auth %s of %s needs --%s", c.Auth, c.Kind, s)
 		case given[s] != "" && !slices.Contains(p.needs, s) && !slices.Contains(p.uses, s):

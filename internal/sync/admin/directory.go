@@ -139,32 +139,37 @@ func (d directory) names() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// taken are the users there are, by all that must not be shared.
+// taken are the users there are, by all that must not be shared. Ids are unique
+// within a connection only.
 type taken struct {
-	byAddress, byCRMUser, byMailbox map[string]roster.User
+	orgs                          map[string]roster.Organization
+	byAddress, byCRM, byMailboxID map[string]roster.User
 }
 
-func takenBy(users []roster.User) taken {
-	t := taken{map[string]roster.User{}, map[string]roster.User{}, map[string]roster.User{}}
+func takenBy(users []roster.User, orgs map[string]roster.Organization) taken {
+	t := taken{orgs, map[string]roster.User{}, map[string]roster.User{}, map[string]roster.User{}}
 	for _, u := range users {
 		t.add(u)
 	}
 	return t
 }
 
+func within(connection, id string) string { return connection + "\x00" + id }
+
 func (t taken) add(u roster.User) {
+	o := t.orgs[u.Org]
 	t.byAddress[address(u.Email)] = u
 	if u.CRMUser != "" {
-		t.byCRMUser[u.CRMUser] = u
+		t.byCRM[within(o.CRM, u.CRMUser)] = u
 	}
 	if u.MailboxID != "" {
-		t.byMailbox[u.MailboxID] = u
+		t.byMailboxID[within(o.Mail, u.MailboxID)] = u
 	}
 }
 
-// clash says why a pair of accounts cannot become a user: somebody has them. there
-// is that user if he is exactly this one.
-func (t taken) clash(p pair) (there *roster.User, err error) {
+// clash says why a pair of accounts cannot become a user: somebody has them. same is
+// that user if he is exactly this one.
+func (t taken) clash(p pair, o roster.Organization) (same *roster.User, err error) {
 	by := func(u roster.User, what string) error {
 		return &Error{
 			Kind: Refused, Code: CodeMailboxTaken, Err: ErrExists,
@@ -172,11 +177,11 @@ func (t taken) clash(p pair) (there *roster.User, err error) {
 			Fix:     "crmsync users show " + u.Email,
 		}
 	}
-	m, haveM := t.byMailbox[p.mailbox.ID]
-	c, haveC := t.byCRMUser[p.crm.ID]
+	m, haveM := t.byMailboxID[within(o.Mail, p.mailbox.ID)]
+	c, haveC := t.byCRM[within(o.CRM, p.crm.ID)]
 	u, haveU := t.byAddress[address(p.mailbox.Email)]
 	switch {
-	case haveM && haveC && m.ID == c.ID && m.Email == c.Email:
+	case haveM && haveC && m.Email == c.Email:
 		return &m, nil
 	case haveM:
 		return nil, by(m, "mailbox")

@@ -307,7 +307,8 @@ func (a *Admin) ResetOrphans(ctx context.Context, emails []string, r ResetOption
 	for i, e := range emails {
 		users[i] = roster.User{Email: e}
 	}
-	orgs, err := a.organizations(ctx)
+	there, err := a.taken(ctx)
+	orgs := there.orgs
 	return r.each(ctx, users, func(ctx context.Context, _ int, u roster.User) Outcome {
 		if err != nil {
 			return stopped(u.Email, err)
@@ -316,7 +317,7 @@ func (a *Admin) ResetOrphans(ctx context.Context, emails []string, r ResetOption
 		if err != nil {
 			return stopped(u.Email, notFound("orphan", u.Email, "crmsync activity list", err))
 		}
-		if err := a.alive(ctx, orphan); err != nil {
+		if err := there.lives(orphan); err != nil {
 			return stopped(u.Email, err)
 		}
 		u.MailboxID, u.Org = orphan.MailboxID, orphan.Org
@@ -339,16 +340,11 @@ func (a *Admin) ResetOrphans(ctx context.Context, emails []string, r ResetOption
 	})
 }
 
-// alive refuses to clean the mailbox of somebody who is a user again: what is there
+// lives refuses to clean the mailbox of somebody who is a user again: what is there
 // may be what his cycles keep in step.
-func (a *Admin) alive(ctx context.Context, o Orphan) error {
-	u, err := a.Store.FindUser(ctx, o.MailboxID)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil
-	case err != nil:
-		return err
-	case u.Mailbox == roster.NotInitialized:
+func (t taken) lives(o Orphan) error {
+	u, ok := t.byMailboxID[within(t.orgs[o.Org].Mail, o.MailboxID)]
+	if !ok || u.Mailbox == roster.NotInitialized {
 		return nil
 	}
 	return &Error{

@@ -72,14 +72,13 @@ func noOrganization(name string, err error) error {
 // has, so that who cannot be provisioned is skipped and has not failed.
 func (a *Admin) addUsers(ctx context.Context, list []NewUser, o AddOptions, everyone bool) []Outcome {
 	outcomes := make([]Outcome, len(list))
-	all, err := a.Store.Users(ctx)
+	there, err := a.taken(ctx)
 	if err != nil {
 		for i, n := range list {
 			outcomes[i] = stopped(n.Key, err)
 		}
 		return outcomes
 	}
-	there := takenBy(all)
 	places := a.places()
 	var (
 		users []roster.User
@@ -120,6 +119,19 @@ func (a *Admin) addUsers(ctx context.Context, list []NewUser, o AddOptions, ever
 	return outcomes
 }
 
+// taken reads the users there are.
+func (a *Admin) taken(ctx context.Context) (taken, error) {
+	users, err := a.Store.Users(ctx)
+	if err != nil {
+		return taken{}, err
+	}
+	orgs, err := a.organizations(ctx)
+	if err != nil {
+		return taken{}, err
+	}
+	return takenBy(users, orgs), nil
+}
+
 // decideAdd resolves one user.
 func (a *Admin) decideAdd(ctx context.Context, n NewUser, there taken, places *places, everyone bool) (roster.User, Outcome) {
 	fail := func(err error) (roster.User, Outcome) {
@@ -140,7 +152,7 @@ func (a *Admin) decideAdd(ctx context.Context, n NewUser, there taken, places *p
 	if err != nil {
 		return fail(err)
 	}
-	same, err := there.clash(p)
+	same, err := there.clash(p, org)
 	switch {
 	case err != nil:
 		return fail(err)
