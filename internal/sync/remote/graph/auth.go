@@ -167,25 +167,36 @@ func credential[C azcore.TokenCredential](c C, err error) (azcore.TokenCredentia
 	return c, nil
 }
 
-// Token implements transport.TokenSource.
+// Token implements transport.TokenSource. A refused token is replaced as the
+// service's challenge says; where it says nothing, or the credential does not
+// understand it, by a credential that begins anew, with the secret as it is now.
 func (t *tokens) Token(ctx context.Context, denied transport.Denied) (string, error) {
-	o := policy.TokenRequestOptions{Scopes: []string{t.scope}, EnableCAE: true}
-	if denied.Token != "" {
-		if o.Claims = claims(denied.Challenge); o.Claims == "" {
-			// Nothing says what to change: begin anew, with the secret as it is now.
-			if t.lasting {
-				return "", &remote.Error{Class: remote.ClassConnection, Status: http.StatusUnauthorized, Message: "Microsoft 365 does not accept the sign-in any more", Hint: "sign in again"}
-			}
-			t.mu.Lock()
-			t.credential = nil
-			t.mu.Unlock()
-		}
+	options := policy.TokenRequestOptions{Scopes: []string{t.scope}, EnableCAE: true}
+	if denied.Token == "" {
+		return t.get(ctx, options)
 	}
+	if options.Claims = claims(denied.Challenge); options.Claims != "" {
+		token, err := t.get(ctx, options)
+		if err != nil || token != denied.Token {
+			return token, err
+		}
+		options.Claims = ""
+	}
+	if t.lasting {
+		return "", &remote.Error{Class: remote.ClassConnection, Status: http.StatusUnauthorized, Message: "Microsoft 365 does not accept the sign-in any more", Hint: "sign in again"}
+	}
+	t.mu.Lock()
+	t.credential = nil
+	t.mu.Unlock()
+	return t.get(ctx, options)
+}
+
+func (t *tokens) get(ctx context.Context, options policy.TokenRequestOptions) (string, error) {
 	c, err := t.current()
 	if err != nil {
 		return "", err
 	}
-	token, err := c.GetToken(ctx, o)
+	token, err := c.GetToken(ctx, options)
 	if err != nil {
 		return "", t.fault(ctx, err)
 	}
