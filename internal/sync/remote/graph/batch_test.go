@@ -367,7 +367,7 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 		}
 		answerParts(w, parts(t, r), func(int, batchPart) part { return part{status: 201, body: created} })
 	})
-	writes := creates(8)
+	writes := creates(5)
 	for i := range writes {
 		writes[i].Set["personalNotes"] = record.Value{strings.Repeat("n", 1<<20)}
 	}
@@ -376,8 +376,8 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 			t.Errorf("write %d: %v", i, r.Err)
 		}
 	}
-	if s.requests() != 4 {
-		t.Errorf("%d batches for 8 MB, want 4", s.requests())
+	if s.requests() != 3 {
+		t.Errorf("%d batches for 5 MB, want 3", s.requests())
 	}
 }
 

@@ -1,0 +1,167 @@
+package graph
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/crmsync/crmsync/internal/sync/mapping"
+	"github.com/crmsync/crmsync/internal/sync/record"
+	"github.com/crmsync/crmsync/internal/sync/remote"
+	"github.com/crmsync/crmsync/internal/sync/sandbox/m365"
+)
+
+// What a mailbox's life costs in round trips, for 1,000 contacts: a first sync of
+// 10,000 at ten times that stays below 700.
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := t.Context()
+	count := func(what string, most int, do func()) {
+		t.Helper()
+		b.ResetStats()
+		do()
+		if n := b.Stats().Total.RoundTrips; n > most {
+			t.Errorf("%s takes %d round trips, want at most %d", what, n, most)
+		}
+		if n := b.Stats().Total.MostAtOnce; n > mailboxAtOnce {
+			t.Errorf("%s has %d requests in flight", what, n)
+		}
+		if n := b.Stats().Total.Errors; n != 0 {
+			t.Errorf("%s meets %d errors", what, n)
+		}
+	}
+	var col *collection
+	var feed remote.Feed
+	var err error
+	count("prepare", 3, func() { _, col = b.open(t) })
+	count("the first read", 1, func() { feed, err = col.Changes(ctx, remote.Query{}) })
+	writes := creates(1000)
+	count("1,000 creates", 50, func() {
+		for i, r := range col.Apply(ctx, writes) {
+			if r.Err != nil || r.Version == "" || r.Fields == nil {
+				t.Fatalf("write %d: %+v", i, r)
+			}
+		}
+	})
+	count("their echo", 5, func() { feed, err = col.Changes(ctx, remote.Query{Cursor: feed.Cursor}) })
+	if err != nil || len(feed.Changes) != 1000 {
+		t.Fatalf("%d changes, error %v", len(feed.Changes), err)
+	}
+	feeds := []remote.MailFeed{{Mailbox: b.users[0], Container: col.folder, Cursor: feed.Cursor}}
+	count("an idle cycle", 1, func() {
+		r := b.g.Prefetch(ctx, feeds)[0]
+		if r.Err != nil || !r.Feed.Complete || len(r.Feed.Changes) != 0 {
+			t.Errorf("prefetch: %+v", r)
+		}
+	})
+	count("a full read with stamps", 10, func() { feed, err = col.Changes(ctx, remote.Query{Stamps: true}) })
+	if err != nil || len(feed.Changes) != 1000 || feed.Changes[0].Item.Stamp == nil {
+		t.Errorf("%d changes, error %v", len(feed.Changes), err)
+	}
+}
+
+// 40 idle mailboxes travel in two round trips.
+func TestPrefetchOfMany(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var feeds []remote.MailFeed
+	for i := range 40 {
+		u, err := b.AddUser(m365.User{DisplayName: fmt.Sprint("U", i), Mail: fmt.Sprintf("u%d@contoso.example", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := b.CreateFolder(u.ID, "CRM")
+		if err != nil {
+			t.Fatal(err)
+		}
+		feeds = append(feeds, remote.MailFeed{Mailbox: u.ID, Container: remote.Container{ID: id}})
+	}
+	for i, r := range b.g.Prefetch(t.Context(), feeds) {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		feeds[i].Cursor = r.Feed.Cursor
+	}
+	if err := b.SetMailboxState(feeds[7].Mailbox, m365.MailboxDenied); err != nil {
+		t.Fatal(err)
+	}
+	b.ResetStats()
+	for i, r := range b.g.Prefetch(t.Context(), feeds) {
+		if i == 7 {
+			if !remote.Is(r.Err, remote.ClassAuthorization) {
+				t.Errorf("the denied mailbox: %v", r.Err)
+			}
+		} else if r.Err != nil || !r.Feed.Complete {
+			t.Errorf("mailbox %d: %+v", i, r)
+		}
+	}
+	if n := b.Stats().Total.RoundTrips; n != 2 {
+		t.Errorf("%d round trips, want 2", n)
+	}
+}
+
+func TestPeople(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, u := range []m365.User{
+		{DisplayName: "Guest", Mail: "guest@elsewhere.example", Guest: true},
+		{DisplayName: "Left", Mail: "left@contoso.example", Disabled: true},
+		{DisplayName: "Service", UserPrincipalName: "service@contoso.example"},
+	} {
+		if _, err := b.AddUser(u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	people, err := b.g.People(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	usable := map[string]bool{}
+	for _, p := range people {
+		usable[p.Name] = p.Unusable == ""
+		if p.ID == "" || p.Email == "" {
+			t.Errorf("%+v has no id or no address", p)
+		}
+	}
+	want := map[string]bool{"Ada": true, "Bob": true, "Cleo": true, "Guest": false, "Left": false, "Service": false}
+	if fmt.Sprint(usable) != fmt.Sprint(want) {
+		t.Errorf("usable %v, want %v", usable, want)
+	}
+}
+
+// An item that we create bears the category; one that we update keeps the person's.
+func TestCategory(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, col := b.open(t)
+	id, err := b.CreateContact(b.users[0], "CRM", map[string]any{"surname": "Own", "categories": []any{"Golf"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range col.Apply(t.Context(), []remote.Write{
+		creates(1)[0], {Kind: remote.Update, ID: id, Set: mapping.Fields{"jobTitle": {"x"}}, Stamp: record.Stamp{Install: "i", Entity: record.Contacts, Op: "0123456789abcdef0123456789abcdef"}},
+	}) {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	items, err := b.Contacts(b.users[0], "CRM")
+	if err != nil || len(items) != 2 {
+		t.Fatalf("%d items, error %v", len(items), err)
+	}
+	for _, it := range items {
+		want := "[CRM]"
+		if it["id"] == id {
+			want = "[Golf]"
+		}
+		if got := fmt.Sprint(it["categories"]); got != want {
+			t.Errorf("categories %s, want %s", got, want)
+		}
+	}
+	// Without the category, the container makes none.
+	plain := col.folder
+	plain.Category = ""
+	if r := b.g.Mailbox(b.users[0]).Collection(record.Contacts, plain).Apply(t.Context(), creates(1)); r[0].Err != nil {
+		t.Fatal(r[0].Err)
+	}
+}
