@@ -30,11 +30,11 @@ type tokenSource struct {
 	// turn is held while a token is fetched.
 	turn chan struct{}
 
-	mu     sync.Mutex
-	token  string
-	base   string
-	org    string
-	served time.Duration // how much the server's clock is ahead, for assertions
+	mu    sync.Mutex
+	token string
+	base  string
+	org   string
+	lead  time.Duration // of the server's clock over ours
 }
 
 func newTokenSource(cfg Config, h *transport.Client, clock func(time.Time)) *tokenSource {
@@ -67,7 +67,11 @@ func (s *tokenSource) Token(ctx context.Context, denied transport.Denied) (strin
 	if s.cfg.Auth == AuthToken {
 		return s.given(denied)
 	}
+	before := s.ahead()
 	g, err := s.fetch(ctx)
+	if off := s.ahead() - before; err != nil && s.cfg.Auth == AuthJWT && off.Abs() > time.Minute {
+		g, err = s.fetch(ctx) // our clock was wrong; the refusal has told the right time
+	}
 	if err != nil {
 		return "", err
 	}
@@ -127,6 +131,12 @@ func (s *tokenSource) instance(ctx context.Context) (string, error) {
 	return s.base, nil
 }
 
+func (s *tokenSource) ahead() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lead
+}
+
 func (s *tokenSource) organization() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +183,7 @@ func (s *tokenSource) note(a answer) {
 	s.clock(a.at)
 	if !a.at.IsZero() {
 		s.mu.Lock()
-		s.served = a.at.Sub(s.cfg.Now())
+		s.lead = a.at.Sub(s.cfg.Now())
 		s.mu.Unlock()
 	}
 }
@@ -220,12 +230,9 @@ func (s *tokenSource) assertion() (string, error) {
 	if err != nil {
 		return "", setup("the certificate of the connection holds no RSA private key")
 	}
-	s.mu.Lock()
-	ahead := s.served
-	s.mu.Unlock()
 	signed, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
 		"iss": s.cfg.ClientID, "sub": s.cfg.Username, "aud": s.cfg.Audience,
-		"exp": s.cfg.Now().Add(ahead + assertionLife).Unix(),
+		"exp": s.cfg.Now().Add(s.ahead() + assertionLife).Unix(),
 	}).SignedString(key)
 	if err != nil {
 		return "", setup("the private key of the connection cannot sign")

@@ -2,6 +2,7 @@ package salesforce_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/remote/remotetest"
 	"github.com/crmsync/crmsync/internal/sync/remote/salesforce"
+	"github.com/crmsync/crmsync/internal/sync/remote/transport"
 	"github.com/crmsync/crmsync/internal/sync/sandbox/sfdc"
 )
 
@@ -85,6 +87,18 @@ func (o *org) open(t *testing.T, change ...func(*salesforce.Config)) *salesforce
 	return s
 }
 
+// smallPages asks for the shortest pages that Salesforce makes, of 200 rows, so that a
+// test of several pages needs few.
+func smallPages(c *salesforce.Config) { c.Base = batchSize{transport.NewBase()} }
+
+type batchSize struct{ base http.RoundTripper }
+
+func (b batchSize) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Sforce-Query-Options", "batchSize=200")
+	return b.base.RoundTrip(r)
+}
+
 func text(f mapping.Fields) sfdc.Fields {
 	out := sfdc.Fields{}
 	for n, v := range f {
@@ -122,6 +136,7 @@ func TestCollection(t *testing.T) {
 	for name, change := range map[string]func(*salesforce.Config){
 		"stamped":   func(*salesforce.Config) {},
 		"unstamped": func(c *salesforce.Config) { c.StampField = "" },
+		"paged":     smallPages,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -65,11 +65,16 @@ func (r *reader) all(ctx context.Context) ([]row, error) {
 }
 
 // first is the request of the first page, or of the rest behind the rows that were
-// read: those of the same stamp with a greater id, and those of later stamps.
+// read: those of the same stamp with a greater id, and those of later stamps. A row
+// that was changed while the pages were read shows a stamp from after the beginning,
+// which says nothing of where the reading stood.
 func (r *reader) first(rows []row) request {
 	soql := "SELECT " + r.c.columns() + " FROM Contact" + r.where
 	if !r.stamped.IsZero() {
 		soql += " WHERE "
+		for len(rows) > 0 && !rows[len(rows)-1].instant("SystemModstamp").Before(r.begun) {
+			rows = rows[:len(rows)-1]
+		}
 		if n := len(rows); n > 0 {
 			last := rows[n-1]
 			at := moment(last.instant("SystemModstamp"))
