@@ -75,13 +75,16 @@ func userEmail(i int, given, family string) string {
 	return local + "@" + domain
 }
 
+// spelled are letters that are no base letter with an accent.
+var spelled = strings.NewReplacer("ß", "ss", "ø", "o", "Ø", "O", "Ł", "L", "ł", "l", "ı", "i", "Þ", "Th", "ð", "d", "'", "", " ", "")
+
 // ascii turns a name into letters that an address may have.
 func ascii(s string) string {
 	t, _, err := transform.String(transform.Chain(norm.NFD, runes.Remove(runes.In(unicode.Mn))), s)
 	if err != nil {
 		t = s
 	}
-	t = strings.NewReplacer("ß", "ss", "ø", "o", "Ø", "O", "Ł", "L", "ł", "l", "ı", "i", "Þ", "Th", "ð", "d", "'", "", " ", "").Replace(t)
+	t = spelled.Replace(t)
 	t = strings.Map(func(r rune) rune {
 		if r < unicode.MaxASCII {
 			return unicode.ToLower(r)
@@ -162,7 +165,7 @@ func (s *seeder) contact(r *rand.Rand, i int) sfdc.Fields {
 	}
 	city := pick(r, cities)
 	f["MailingCity"], f["MailingState"], f["MailingPostalCode"], f["MailingCountry"] = city[0], city[1], city[2], city[3]
-	f["MailingStreet"] = fmt.Sprintf("%s", pick(r, streets))
+	f["MailingStreet"] = pick(r, streets)
 	if i%3 == 1 {
 		f["MailingStreet"] += "\r\n" + pick(r, seconds) // as the browser sends it
 	}
