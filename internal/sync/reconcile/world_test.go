@@ -275,6 +275,11 @@ func (w *world) remove(s record.Side, x *thing) {
 			delete(w.open, e) // deleted with the record, by somebody who saw it
 		}
 	}
+	for e := range w.removed {
+		if e.who == x.who {
+			delete(w.removed, e) // if the other side's edits win, they bring all of it back
+		}
+	}
 	x.deleted = true
 	w.touch(s, x)
 }
@@ -460,11 +465,15 @@ func (w *world) run() reconcile.Plan {
 			continue
 		}
 		if w.fails() {
-			if o.CRMID != "" {
-				w.dirty[record.CRM][o.CRMID] = true
-			}
-			if o.MailboxID != "" {
-				w.dirty[record.Mailbox][o.MailboxID] = true
+			// An issue names the record, and both its items are read again.
+			for s, id := range map[record.Side]string{record.CRM: o.CRMID, record.Mailbox: o.MailboxID} {
+				l := w.links[o.CRMID]
+				if id == "" {
+					id = l.Half(s).ID
+				}
+				if id != "" {
+					w.dirty[s][id] = true
+				}
 			}
 			continue
 		}
@@ -474,7 +483,7 @@ func (w *world) run() reconcile.Plan {
 	for s, changes := range map[record.Side][]reconcile.Change{record.CRM: before.CRM, record.Mailbox: before.Mailbox} {
 		for _, ch := range changes {
 			for id, l := range w.links {
-				if h := l.Half(s); h.ID == ch.ID && ch.Kind == reconcile.Present && !w.dirty[s][ch.ID] && h.Version < ch.Version {
+				if h := l.Half(s); h.ID == ch.ID && ch.Kind == reconcile.Present && !w.dirty[s][ch.ID] && h.Version != ch.Version {
 					h.Version = ch.Version
 					w.links[id] = l
 				}
