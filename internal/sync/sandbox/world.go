@@ -25,7 +25,7 @@ type world struct {
 }
 
 // longJournal is how many changes a file may hold before it is rewritten at a start.
-const longJournal = 20_000
+const longJournal = 4_000
 
 // secrets are what the clients of both servers prove themselves with.
 type secrets struct{ mail, crm string }
