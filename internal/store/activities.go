@@ -60,21 +60,23 @@ func (s *Store) Record(ctx context.Context, a ...engine.Activity) error {
 // fit, unless the audit is as it was written. It cannot tell that the last lines are
 // missing: compare the newest hash with one that was kept elsewhere.
 func (s *Store) VerifyActivities(ctx context.Context) error {
-	return s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		var last []byte
-		next := int64(1)
-		return each(ctx, tx, func(r *sql.Rows) error {
-			id, a, sum, err := scanActivity(r)
-			if err != nil {
-				return err
-			}
-			if id != next || !bytes.Equal(sum, chain(last, a)) {
-				return fmt.Errorf("%w at line %d", ErrAltered, next)
-			}
-			last, next = sum, next+1
-			return nil
-		}, selectActivity+` ORDER BY id`)
-	})
+	return s.read(ctx, verifyActivities)
+}
+
+func verifyActivities(ctx context.Context, tx *sql.Tx) error {
+	var last []byte
+	next := int64(1)
+	return each(ctx, tx, func(r *sql.Rows) error {
+		id, a, sum, err := scanActivity(r)
+		if err != nil {
+			return err
+		}
+		if id != next || !bytes.Equal(sum, chain(last, a)) {
+			return fmt.Errorf("%w at line %d", ErrAltered, next)
+		}
+		last, next = sum, next+1
+		return nil
+	}, selectActivity+` ORDER BY id`)
 }
 
 func scanActivity(r scanner) (id int64, a engine.Activity, sum []byte, err error) {
@@ -121,7 +123,7 @@ func appendActivities(ctx context.Context, tx *sql.Tx, lines []engine.Activity) 
 	for _, a := range lines {
 		id++
 		last = chain(last, a)
-		_, err := insert.exec(ctx,
+		_, err := insert.run(ctx,
 			id,
 			nanos(a.Time),
 			a.Actor,

@@ -83,7 +83,7 @@ func (s *Store) keepConflicts(ctx context.Context, tx *sql.Tx, user int64, entit
 		if err != nil {
 			return err
 		}
-		_, err = exec(ctx, tx, `
+		_, err = run(ctx, tx, `
 			INSERT INTO conflicts (
 				user_id,
 				entity,

@@ -52,7 +52,7 @@ func (s *Store) Connection(ctx context.Context, name string) (c roster.Connectio
 // AddConnection adds a connection, or returns admin.ErrExists.
 func (s *Store) AddConnection(ctx context.Context, c roster.Connection, a ...engine.Activity) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		n, err := exec(ctx, tx, `
+		n, err := run(ctx, tx, `
 			INSERT INTO connections (
 				name,
 				kind,
@@ -98,7 +98,7 @@ func (s *Store) AddConnection(ctx context.Context, c roster.Connection, a ...eng
 // admin.ErrNotFound.
 func (s *Store) UpdateConnection(ctx context.Context, c roster.Connection, a ...engine.Activity) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		n, err := exec(ctx, tx, `
+		n, err := run(ctx, tx, `
 			UPDATE connections
 			SET
 				kind = ?,
@@ -153,7 +153,7 @@ func (s *Store) RemoveConnection(ctx context.Context, name string, a ...engine.A
 		if used {
 			return fmt.Errorf("connection %q: %w", name, admin.ErrInUse)
 		}
-		n, err := exec(ctx, tx, `DELETE FROM connections WHERE name = ?`, name)
+		n, err := run(ctx, tx, `DELETE FROM connections WHERE name = ?`, name)
 		if err != nil {
 			return err
 		}

@@ -15,8 +15,7 @@ import (
 const selectExpired = `
 	SELECT e.op
 	FROM json_each(?2) j
-	CROSS JOIN expired_ops e ON e.replica_id = ?1 AND e.op = j.value
-	ORDER BY e.op`
+	CROSS JOIN expired_ops e ON e.replica_id = ?1 AND e.op = j.value`
 
 // Intents returns the writes whose outcome is not settled, oldest first.
 func (s *Store) Intents(ctx context.Context, user int64, entity record.Entity) (out []engine.Intent, err error) {
@@ -142,7 +141,7 @@ func (s *Store) Intend(ctx context.Context, user int64, entity record.Entity, in
 		for _, i := range intents {
 			body, err := packIntent(ctx, tx, fields, i)
 			if err == nil {
-				_, err = insert.exec(ctx,
+				_, err = insert.run(ctx,
 					replica,
 					i.Op,
 					i.Side,

@@ -102,21 +102,18 @@ func (s *Store) scanIssue(r scanner) (i engine.Issue, err error) {
 	return i, err
 }
 
-// An item is the same as an issue's if it goes the same way and has the same ids, or
-// shares one: an issue may be older than the link that gave the item its other id.
+// sameItem finds the one open issue of an item.
 const sameItem = `
 		user_id = ?1
 		AND entity = ?2
-		AND state <> 'resolved'
 		AND direction = ?3
-		AND (
-			(crm_id = ?4 AND mailbox_id = ?5)
-			OR (crm_id = ?4 AND ?4 <> '')
-			OR (mailbox_id = ?5 AND ?5 <> '')
-		)`
+		AND crm_id = ?4
+		AND mailbox_id = ?5
+		AND state <> 'resolved'`
 
 // raiseIssues raises issues or repeats those that are open. A repeated one counts one
-// more attempt, keeps when it was first seen, and takes everything else that is given.
+// more attempt, unless the caller counted further, keeps when it was first seen, and
+// takes everything else that is given, but no empty label.
 func (s *Store) raiseIssues(ctx context.Context, tx *sql.Tx, user int64, entity record.Entity, set engine.Settlement) error {
 	for _, i := range set.Issues {
 		if err := s.raiseIssue(ctx, tx, user, entity, set, i); err != nil {
@@ -141,31 +138,24 @@ func (s *Store) raiseIssue(ctx context.Context, tx *sql.Tx, user int64, entity r
 	err = tx.QueryRowContext(ctx, `
 		SELECT id
 		FROM issues
-		WHERE`+sameItem+`
-		ORDER BY id
-		LIMIT 1`, user, entity, i.Direction, i.CRMID, i.MailboxID).Scan(&open)
+		WHERE`+sameItem, user, entity, i.Direction, i.CRMID, i.MailboxID).Scan(&open)
 	if errors.Is(err, sql.ErrNoRows) {
 		return insertIssue(ctx, tx, user, entity, i, label)
 	}
 	if err != nil {
 		return err
 	}
-	_, err = exec(ctx, tx, `
+	_, err = run(ctx, tx, `
 		UPDATE issues
 		SET
-			crm_id = CASE WHEN ?2 <> '' THEN ?2 ELSE crm_id END,
-			mailbox_id = CASE WHEN ?3 <> '' THEN ?3 ELSE mailbox_id END,
-			label = CASE WHEN ?4 THEN ?5 ELSE label END,
-			code = ?6,
-			cause = ?7,
-			attempts = max(attempts + 1, ?8),
-			next_retry = ?9,
-			state = ?10,
-			session = ?11
-		WHERE id = ?1`,
-		open,
-		i.CRMID,
-		i.MailboxID,
+			label = CASE WHEN ? THEN ? ELSE label END,
+			code = ?,
+			cause = ?,
+			attempts = max(attempts + 1, ?),
+			next_retry = ?,
+			state = ?,
+			session = ?
+		WHERE id = ?`,
 		i.Label != "",
 		label,
 		i.Code,
@@ -174,12 +164,13 @@ func (s *Store) raiseIssue(ctx context.Context, tx *sql.Tx, user int64, entity r
 		nanos(i.NextRetry),
 		i.State,
 		i.Session,
+		open,
 	)
 	return err
 }
 
 func insertIssue(ctx context.Context, tx *sql.Tx, user int64, entity record.Entity, i engine.Issue, label []byte) error {
-	_, err := exec(ctx, tx, `
+	_, err := run(ctx, tx, `
 		INSERT INTO issues (
 			user_id,
 			entity,
@@ -216,7 +207,7 @@ func insertIssue(ctx context.Context, tx *sql.Tx, user int64, entity record.Enti
 // resolveIssues closes the issues of items.
 func resolveIssues(ctx context.Context, tx *sql.Tx, user int64, entity record.Entity, items []engine.IssueKey) error {
 	for _, k := range items {
-		_, err := exec(ctx, tx, `
+		_, err := run(ctx, tx, `
 			UPDATE issues
 			SET
 				state = 'resolved',

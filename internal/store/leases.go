@@ -16,7 +16,7 @@ import (
 // prolonged. A user who is not there is admin.ErrNotFound.
 func (s *Store) AcquireLease(ctx context.Context, user int64, holder string, now, until time.Time) (current string, ok bool, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		n, err := exec(ctx, tx, `
+		n, err := run(ctx, tx, `
 			INSERT INTO leases (
 				user_id,
 				holder,
@@ -53,7 +53,7 @@ func (s *Store) AcquireLease(ctx context.Context, user int64, holder string, now
 // engine.ErrLeaseLost.
 func (s *Store) RenewLease(ctx context.Context, user int64, holder string, until time.Time) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		n, err := exec(ctx, tx, `UPDATE leases SET until = ? WHERE user_id = ? AND holder = ?`, nanos(until), user, holder)
+		n, err := run(ctx, tx, `UPDATE leases SET until = ? WHERE user_id = ? AND holder = ?`, nanos(until), user, holder)
 		if err == nil && n == 0 {
 			err = engine.ErrLeaseLost
 		}
@@ -64,7 +64,7 @@ func (s *Store) RenewLease(ctx context.Context, user int64, holder string, until
 // ReleaseLease gives a lease up; giving up what one does not hold does nothing.
 func (s *Store) ReleaseLease(ctx context.Context, user int64, holder string) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := exec(ctx, tx, `DELETE FROM leases WHERE user_id = ? AND holder = ?`, user, holder)
+		_, err := run(ctx, tx, `DELETE FROM leases WHERE user_id = ? AND holder = ?`, user, holder)
 		return err
 	})
 }

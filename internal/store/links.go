@@ -88,7 +88,7 @@ const (
 	)`
 
 	// parkMovedLinks takes their mailbox ids from links that are about to be stored with
-	// another, so that links can swap them.
+	// another, or not to be linked any more, so that links can swap them.
 	parkMovedLinks = `
 	UPDATE links
 	SET
@@ -291,7 +291,7 @@ func (s *Store) MailboxItems(ctx context.Context, user int64, entity record.Enti
 // removeLinks removes links without a trace.
 func removeLinks(ctx context.Context, tx *sql.Tx, replica int64, crmIDs []string) error {
 	for _, id := range crmIDs {
-		if _, err := exec(ctx, tx, deleteLink, id, replica); err != nil {
+		if _, err := run(ctx, tx, deleteLink, id, replica); err != nil {
 			return err
 		}
 	}
@@ -339,8 +339,13 @@ func makeRoom(ctx context.Context, tx *sql.Tx, replica int64, ls []reconcile.Lin
 	moved := make(map[string]*int64, len(ls))
 	for _, l := range ls {
 		k := mailboxKey(l.Mailbox.ID)
-		if moved[l.CRM.ID] = k; k != nil {
+		if k != nil {
 			keys = append(keys, *k)
+		}
+		if l.State == reconcile.Linked {
+			moved[l.CRM.ID] = k
+		} else {
+			moved[l.CRM.ID] = nil
 		}
 	}
 	for _, step := range []struct {
@@ -351,7 +356,7 @@ func makeRoom(ctx context.Context, tx *sql.Tx, replica int64, ls []reconcile.Lin
 		if err != nil {
 			return err
 		}
-		if _, err := exec(ctx, tx, step.query, replica, string(list)); err != nil {
+		if _, err := run(ctx, tx, step.query, replica, string(list)); err != nil {
 			return err
 		}
 	}
@@ -383,7 +388,7 @@ func storeLink(ctx context.Context, tx *sql.Tx, put prepared, fields *fieldNames
 	mailbox = append(mailbox, compact(string(l.Mailbox.Op))...)
 	base.hashes(fields, l.CRM.Base)
 	base.differing(fields, l.CRM.Base, l.Mailbox.Base)
-	_, err := put.exec(ctx,
+	_, err := put.run(ctx,
 		known.replica,
 		l.CRM.ID,
 		mailboxKey(l.Mailbox.ID),

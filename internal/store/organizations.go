@@ -77,7 +77,7 @@ func (s *Store) AddOrganization(ctx context.Context, o roster.Organization, a ..
 				return err
 			}
 		}
-		n, err := exec(ctx, tx, `
+		n, err := run(ctx, tx, `
 			INSERT INTO organizations (
 				name,
 				crm,
@@ -120,7 +120,7 @@ func (s *Store) UpdateOrganization(ctx context.Context, o roster.Organization, a
 				return err
 			}
 		}
-		n, err := exec(ctx, tx, `
+		n, err := run(ctx, tx, `
 			UPDATE organizations
 			SET
 				crm = ?,
@@ -153,7 +153,7 @@ func (s *Store) UpdateOrganization(ctx context.Context, o roster.Organization, a
 }
 
 func clearDefault(ctx context.Context, tx *sql.Tx) error {
-	_, err := exec(ctx, tx, `UPDATE organizations SET is_default = 0 WHERE is_default = 1`)
+	_, err := run(ctx, tx, `UPDATE organizations SET is_default = 0 WHERE is_default = 1`)
 	return err
 }
 

@@ -16,7 +16,7 @@ func (s *Store) KeepOrphan(ctx context.Context, o admin.Orphan) error {
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := exec(ctx, tx, `
+		_, err := run(ctx, tx, `
 			INSERT OR REPLACE INTO orphans (
 				email_key,
 				email,
@@ -67,7 +67,7 @@ func (s *Store) Orphan(ctx context.Context, email string) (o admin.Orphan, err e
 // ForgetOrphan removes it; what is not there needs no removing.
 func (s *Store) ForgetOrphan(ctx context.Context, email string) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := exec(ctx, tx, `DELETE FROM orphans WHERE email_key = ?`, emailKey(email))
+		_, err := run(ctx, tx, `DELETE FROM orphans WHERE email_key = ?`, emailKey(email))
 		return err
 	})
 }

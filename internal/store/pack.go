@@ -193,15 +193,14 @@ func (u *unpacker) expand(b []byte) string {
 	return s
 }
 
-// raw reads into hs.
-func (u *unpacker) raw(hs []record.Hash) {
-	b := u.take(8 * len(hs))
-	if b == nil {
-		return
-	}
+// list reads n hashes.
+func (u *unpacker) list(n int) []record.Hash {
+	b := u.take(8 * n)
+	hs := make([]record.Hash, len(b)/8)
 	for i := range hs {
 		hs[i] = record.Hash(binary.BigEndian.Uint64(b[8*i:]))
 	}
+	return hs
 }
 
 func (u *unpacker) field(n *fieldNames, id int) record.Field {
@@ -222,8 +221,10 @@ func (u *unpacker) hashes(n *fieldNames) record.Hashes {
 		count += bits.OnesCount8(m)
 	}
 	out := make(record.Hashes, count)
-	all := make([]record.Hash, count)
-	u.raw(all)
+	all := u.list(count)
+	if len(all) < count {
+		return out
+	}
 	for i, m := range mask {
 		for ; m != 0; m &= m - 1 {
 			out[u.field(n, 8*i+bits.TrailingZeros8(m)+1)] = all[:1:1]
@@ -232,9 +233,7 @@ func (u *unpacker) hashes(n *fieldNames) record.Hashes {
 	}
 	for range u.uint() {
 		f := u.field(n, u.uint())
-		hs := make([]record.Hash, min(u.uint(), len(u.b)/8))
-		u.raw(hs)
-		out[f] = hs
+		out[f] = u.list(u.uint())
 	}
 	return out
 }
@@ -255,9 +254,7 @@ func (u *unpacker) differing(n *fieldNames, from record.Hashes) record.Hashes {
 			delete(out, f)
 			continue
 		}
-		hs := make([]record.Hash, min(count-1, len(u.b)/8))
-		u.raw(hs)
-		out[f] = hs
+		out[f] = u.list(count - 1)
 	}
 	return out
 }

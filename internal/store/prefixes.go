@@ -59,7 +59,7 @@ func (p *prefixes) split(ctx context.Context, tx *sql.Tx, text []byte, tail int)
 		return 0, text, nil
 	}
 	n = len(p.bytes)
-	_, err := exec(ctx, tx, `INSERT INTO prefixes (replica_id, n, bytes) VALUES (?, ?, ?)`, p.replica, n, text[:cut])
+	_, err := run(ctx, tx, `INSERT INTO prefixes (replica_id, n, bytes) VALUES (?, ?, ?)`, p.replica, n, text[:cut])
 	if err != nil {
 		return 0, nil, err
 	}

@@ -39,7 +39,7 @@ func (s *Store) Replica(ctx context.Context, user int64, entity record.Entity) (
 }
 
 func putReplica(ctx context.Context, tx *sql.Tx, id int64, r engine.Replica) error {
-	_, err := exec(ctx, tx, `
+	_, err := run(ctx, tx, `
 		UPDATE replicas
 		SET
 			container_id = ?,
@@ -102,7 +102,7 @@ func (s *Store) SharedCursor(ctx context.Context, connection string, entity reco
 // his first sync is done, and he has no cursor of his own.
 func (s *Store) MoveSharedCursor(ctx context.Context, connection string, entity record.Entity, cursor string, behind map[int64]string) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		_, err = exec(ctx, tx, `
+		_, err = run(ctx, tx, `
 			INSERT INTO shared_cursors (
 				connection,
 				entity,
@@ -134,7 +134,7 @@ func (s *Store) MoveSharedCursor(ctx context.Context, connection string, entity 
 		}
 		defer closing(leave, &err)
 		for user, own := range behind {
-			if _, err := leave.exec(ctx, own, user, entity, connection); err != nil {
+			if _, err := leave.run(ctx, own, user, entity, connection); err != nil {
 				return err
 			}
 		}

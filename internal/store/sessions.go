@@ -98,7 +98,7 @@ func (s *Store) Session(ctx context.Context, id int64) (o engine.Session, err er
 // closed as interrupted, at the new one's start.
 func (s *Store) OpenSession(ctx context.Context, o engine.Session) (id int64, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := exec(ctx, tx, `
+		_, err := run(ctx, tx, `
 			UPDATE sessions
 			SET
 				ended = ?,
@@ -108,7 +108,7 @@ func (s *Store) OpenSession(ctx context.Context, o engine.Session) (id int64, er
 		if err != nil {
 			return err
 		}
-		n, err := exec(ctx, tx, `UPDATE users SET last_start = ? WHERE id = ?`, nanos(o.Started), o.UserID)
+		n, err := run(ctx, tx, `UPDATE users SET last_start = ? WHERE id = ?`, nanos(o.Started), o.UserID)
 		if err != nil {
 			return err
 		}
@@ -137,7 +137,7 @@ func (s *Store) CloseSession(ctx context.Context, o engine.Outcome) error {
 			return err
 		}
 		user := o.Session.UserID
-		_, err := exec(ctx, tx, `
+		_, err := run(ctx, tx, `
 			UPDATE users
 			SET
 				next_due = ?,
@@ -175,7 +175,7 @@ func (s *Store) CloseSession(ctx context.Context, o engine.Outcome) error {
 }
 
 func endSession(ctx context.Context, tx *sql.Tx, o engine.Session) error {
-	n, err := exec(ctx, tx, `
+	n, err := run(ctx, tx, `
 		UPDATE sessions
 		SET
 			ended = ?,
@@ -223,7 +223,7 @@ func endSession(ctx context.Context, tx *sql.Tx, o engine.Session) error {
 }
 
 func suspend(ctx context.Context, tx *sql.Tx, user int64, why engine.Suspension) error {
-	_, err := exec(ctx, tx, `
+	_, err := run(ctx, tx, `
 		UPDATE users
 		SET
 			sync = ?,
@@ -235,7 +235,7 @@ func suspend(ctx context.Context, tx *sql.Tx, user int64, why engine.Suspension)
 }
 
 func resume(ctx context.Context, tx *sql.Tx, user int64) error {
-	_, err := exec(ctx, tx, `
+	_, err := run(ctx, tx, `
 		UPDATE users
 		SET
 			sync = ?,
@@ -261,9 +261,9 @@ const (
 
 // forget removes a user's ended links and expired operations from before a time.
 func forget(ctx context.Context, tx *sql.Tx, user int64, before time.Time) error {
-	if _, err := exec(ctx, tx, forgetLinks, user, nanos(before)); err != nil {
+	if _, err := run(ctx, tx, forgetLinks, user, nanos(before)); err != nil {
 		return err
 	}
-	_, err := exec(ctx, tx, forgetOps, user, nanos(before))
+	_, err := run(ctx, tx, forgetOps, user, nanos(before))
 	return err
 }

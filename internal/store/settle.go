@@ -73,13 +73,13 @@ func settleIntents(ctx context.Context, tx *sql.Tx, replica int64, set engine.Se
 	defer closing(remove, &err)
 	for _, ops := range [][]record.OpID{set.Settled, set.Expired} {
 		for _, op := range ops {
-			if _, err := remove.exec(ctx, replica, op); err != nil {
+			if _, err := remove.run(ctx, replica, op); err != nil {
 				return err
 			}
 		}
 	}
 	for _, op := range set.Expired {
-		if _, err := exec(ctx, tx, insertExpired, replica, op, nanos(set.Now)); err != nil {
+		if _, err := run(ctx, tx, insertExpired, replica, op, nanos(set.Now)); err != nil {
 			return err
 		}
 	}

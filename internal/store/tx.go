@@ -66,8 +66,8 @@ func each(ctx context.Context, tx *sql.Tx, row func(*sql.Rows) error, query stri
 	return rows.Err()
 }
 
-// exec runs a statement and returns how many rows it changed.
-func exec(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
+// run runs a statement and returns how many rows it changed.
+func run(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
 	r, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -83,7 +83,7 @@ func prepare(ctx context.Context, tx *sql.Tx, query string) (prepared, error) {
 	return prepared{st}, err
 }
 
-func (p prepared) exec(ctx context.Context, args ...any) (int64, error) {
+func (p prepared) run(ctx context.Context, args ...any) (int64, error) {
 	r, err := p.ExecContext(ctx, args...)
 	if err != nil {
 		return 0, err

@@ -38,7 +38,7 @@ const userColumns = `
 		u.pressure_since,
 		(
 			SELECT count(*)
-			FROM issues i
+			FROM issues i INDEXED BY issues_open
 			WHERE i.user_id = u.id
 			AND i.state <> 'resolved'
 			AND i.state <> 'info'
@@ -167,7 +167,7 @@ func (s *Store) AddUsers(ctx context.Context, users []roster.User, a []engine.Ac
 			if results[i] = gone; gone != nil {
 				continue
 			}
-			n, err := insert.exec(ctx,
+			n, err := insert.run(ctx,
 				u.Email,
 				emailKey(u.Email),
 				u.Name,
@@ -289,7 +289,7 @@ func (s *Store) UpdateUsers(ctx context.Context, users []roster.User, a []engine
 		}
 		defer closing(update, &err)
 		for _, u := range users {
-			n, err := update.exec(ctx,
+			n, err := update.run(ctx,
 				u.Email,
 				emailKey(u.Email),
 				u.Name,
@@ -327,7 +327,7 @@ func (s *Store) UpdateUsers(ctx context.Context, users []roster.User, a []engine
 // admin.ErrNotFound.
 func (s *Store) DeleteUser(ctx context.Context, id int64, a ...engine.Activity) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		n, err := exec(ctx, tx, `DELETE FROM users WHERE id = ?`, id)
+		n, err := run(ctx, tx, `DELETE FROM users WHERE id = ?`, id)
 		if err != nil {
 			return err
 		}
@@ -346,7 +346,7 @@ func (s *Store) MarkMailbox(ctx context.Context, user int64, state roster.Mailbo
 }
 
 func markMailbox(ctx context.Context, tx *sql.Tx, user int64, state roster.MailboxState) error {
-	n, err := exec(ctx, tx, `UPDATE users SET mailbox = ? WHERE id = ?`, state, user)
+	n, err := run(ctx, tx, `UPDATE users SET mailbox = ? WHERE id = ?`, state, user)
 	if err == nil && n == 0 {
 		return noUser(user)
 	}
@@ -363,7 +363,7 @@ func (s *Store) ForgetMailbox(ctx context.Context, user int64, state roster.Mail
 			`DELETE FROM issues WHERE user_id = ?`,
 			`DELETE FROM held WHERE user_id = ?`,
 		} {
-			if _, err := exec(ctx, tx, from, user); err != nil {
+			if _, err := run(ctx, tx, from, user); err != nil {
 				return err
 			}
 		}
