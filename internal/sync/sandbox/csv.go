@@ -55,7 +55,6 @@ func readTable(r io.Reader) (columns []string, rows []tableRow, problems []RowPr
 		if errors.Is(err, io.EOF) {
 			return columns, rows, problems, nil
 		}
-		line, _ := c.FieldPos(0)
 		if err != nil {
 			var bad *csv.ParseError
 			if !errors.As(err, &bad) {
@@ -64,6 +63,7 @@ func readTable(r io.Reader) (columns []string, rows []tableRow, problems []RowPr
 			problems = append(problems, RowProblem{Row: bad.StartLine, Message: bad.Err.Error()})
 			continue
 		}
+		line, _ := c.FieldPos(0)
 		if len(rec) > len(columns) {
 			problems = append(problems, RowProblem{Row: line, Message: fmt.Sprintf("%d cells in a table of %d columns", len(rec), len(columns))})
 			continue
