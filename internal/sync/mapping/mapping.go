@@ -4,6 +4,7 @@ package mapping
 
 import (
 	"slices"
+	"unicode/utf16"
 
 	"github.com/crmsync/crmsync/internal/sync/record"
 )
@@ -43,8 +44,9 @@ type Entry struct {
 	// Max is how many elements the side holds of a list field that has one name; 0
 	// means no limit.
 	Max int
-	// MaxLen is how many characters of one element the side holds; what is longer
-	// is shortened. 0 means no limit.
+	// MaxLen is how many characters of one element the side holds, counted as UTF-16
+	// counts them. A longer text is shortened; a longer e-mail address, telephone number
+	// or date is left out, because part of one is another one. 0 means no limit.
 	MaxLen int
 	// Direction is empty for both ways.
 	Direction Direction
@@ -53,31 +55,41 @@ type Entry struct {
 // Capacity returns how many elements of the field the side can hold; 0 means no
 // limit.
 func (e Entry) Capacity() int {
-	if len(e.Native) > 1 {
-		return len(e.Native)
-	}
-	if !record.SpecOf(e.Field).List {
+	switch {
+	case !record.SpecOf(e.Field).List:
 		return 1
+	case len(e.Native) > 1:
+		return len(e.Native)
 	}
 	return e.Max
 }
 
-// Fit returns the part of v that the side can hold.
+// Fit returns the part of v that the side can hold. Fitting twice changes nothing.
 func (e Entry) Fit(v record.Value) record.Value {
-	if n := e.Capacity(); n > 0 && len(v) > n {
-		v = v[:n]
-	}
-	if e.MaxLen == 0 {
-		return v
-	}
-	out := make(record.Value, 0, len(v))
-	for _, s := range v {
-		if r := []rune(s); len(r) > e.MaxLen {
-			s = string(r[:e.MaxLen])
+	spec := record.SpecOf(e.Field)
+	if e.MaxLen > 0 && slices.ContainsFunc(v, func(s string) bool { return len(s) > e.MaxLen }) {
+		out := make(record.Value, 0, len(v))
+		for _, s := range v {
+			if short := prefix(s, e.MaxLen); short == s || spec.Kind == record.Line || spec.Kind == record.Lines {
+				out = append(out, short)
+			}
 		}
-		out = append(out, s)
+		v = record.CleanValue(spec, out)
 	}
-	return record.CleanValue(record.SpecOf(e.Field), out)
+	if n := e.Capacity(); n > 0 && len(v) > n {
+		v = v[:n:n]
+	}
+	return v
+}
+
+// prefix returns as much of s as fits into n UTF-16 code units.
+func prefix(s string, n int) string {
+	for i, r := range s {
+		if n -= utf16.RuneLen(r); n < 0 {
+			return s[:i]
+		}
+	}
+	return s
 }
 
 // Table is what one side can hold of an entity, field by field.
@@ -141,7 +153,7 @@ func (t Table) Write(r record.Record) Fields {
 		}
 		for i, n := range e.Native {
 			if i < len(v) {
-				out[n] = v[i : i+1]
+				out[n] = v[i : i+1 : i+1]
 			} else {
 				out[n] = nil
 			}

@@ -1,8 +1,10 @@
 package record
 
 import (
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nyaruka/phonenumbers"
@@ -26,13 +28,13 @@ func Clean(r Record) Record {
 	return c
 }
 
-// CleanValue returns v as it is kept: Unicode NFC, line feeds, no space at line
-// ends, no empty or repeated elements.
+// CleanValue returns v as it is kept: Unicode NFC, line feeds, no control characters,
+// no space at line ends, no empty or repeated elements. Cleaning twice changes nothing.
 func CleanValue(s Spec, v Value) Value {
 	var out Value
 	for _, e := range v {
 		e = cleanText(s.Kind, e)
-		if e == "" || slices.Contains(out, e) {
+		if e == "" || contains(out, s.Kind, e) {
 			continue
 		}
 		out = append(out, e)
@@ -43,12 +45,31 @@ func CleanValue(s Spec, v Value) Value {
 	return out
 }
 
+// contains reports whether an element is repeated: e-mail addresses that differ in case
+// only are one.
+func contains(v Value, k Kind, e string) bool {
+	if k == Email {
+		return slices.ContainsFunc(v, func(x string) bool { return fold(Email, "", x) == fold(Email, "", e) })
+	}
+	return slices.Contains(v, e)
+}
+
 func cleanText(k Kind, s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.ReplaceAll(s, "\x00", "")
-	s = norm.NFC.String(s)
-	s = strings.ReplaceAll(s, "\r\n", "\n")
-	s = strings.ReplaceAll(s, "\r", "\n")
+	if strings.ContainsFunc(s, isNoise) {
+		s = strings.ReplaceAll(s, "\r\n", "\n")
+		s = strings.Map(func(r rune) rune {
+			switch {
+			case r == '\r' || r == '\v' || r == '\f' || r == '\u2028' || r == '\u2029' || r == '\u0085':
+				return '\n'
+			case isNoise(r):
+				return -1
+			}
+			return r
+		}, s)
+	}
+	// NFC is applied last but for what only takes characters away, which cannot undo it.
+	s = nfc(s)
 	switch k {
 	case Lines:
 		lines := strings.Split(s, "\n")
@@ -63,14 +84,36 @@ func cleanText(k Kind, s string) string {
 	}
 }
 
+// isNoise reports a control character other than the ones that a person types, or a
+// line separator other than the line feed. XML, and so some servers, cannot carry them.
+func isNoise(r rune) bool {
+	return r < 0x20 && r != '\n' && r != '\t' || r >= 0x7f && r <= 0x9f || r == '\u2028' || r == '\u2029'
+}
+
+// nfc returns s in Unicode NFC.
+func nfc(s string) string {
+	if norm.NFC.IsNormalString(s) {
+		return s
+	}
+	return norm.NFC.String(s)
+}
+
+// The years that a date may have: Exchange knows none before 1601, and none of the
+// systems one after 9999. What lies outside, like the zero time of a program, is no date.
+const firstYear, lastYear = 1601, 9999
+
 // cleanDate keeps the day of a date or of a time stamp. Clients store a birthday
 // as some hour of that day in UTC, so the day as written is the day meant.
 func cleanDate(s string) string {
 	s = strings.TrimSpace(s)
-	if len(s) > 10 {
-		s = s[:10]
+	if len(s) > len(time.DateOnly) {
+		if c := s[len(time.DateOnly)]; c != 'T' && c != ' ' {
+			return ""
+		}
+		s = s[:len(time.DateOnly)]
 	}
-	if _, err := time.Parse(time.DateOnly, s); err != nil {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil || t.Year() < firstYear || t.Year() > lastYear {
 		return ""
 	}
 	return s
@@ -80,7 +123,7 @@ func cleanDate(s string) string {
 func fold(k Kind, region, s string) string {
 	switch k {
 	case Email:
-		return strings.ToLower(s)
+		return nfc(strings.ToLower(s)) // lower case may have a composed form where upper case has none
 	case Phone:
 		return foldPhone(region, s)
 	default:
@@ -88,12 +131,20 @@ func fold(k Kind, region, s string) string {
 	}
 }
 
+// phoneNumber is what is read as one telephone number and nothing else: with words
+// beside it, like "ask for Ann" or a second number, reading only the digits would lose
+// what a person typed.
+var phoneNumber = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\+?[0-9 ().\-\x{a0}\x{2010}-\x{2013}]*[0-9)]( ?(;ext=|x|ext\.?|extension) ?[0-9]{1,7})?$`)
+})
+
 // foldPhone returns the number in E.164 form with its extension where the number
 // carries a country code or a region is known, and otherwise without the
 // characters that only group its digits.
 func foldPhone(region, s string) string {
-	if region != "" || strings.HasPrefix(s, "+") {
-		if n, err := phonenumbers.Parse(s, region); err == nil {
+	lower := strings.ToLower(s)
+	if (region != "" || strings.HasPrefix(s, "+")) && len(s) <= maxPhone && phoneNumber().MatchString(lower) {
+		if n, err := phonenumbers.Parse(lower, region); err == nil {
 			e := phonenumbers.Format(n, phonenumbers.E164)
 			if x := n.GetExtension(); x != "" {
 				e += ";ext=" + x
@@ -101,10 +152,13 @@ func foldPhone(region, s string) string {
 			return e
 		}
 	}
-	return strings.Map(func(r rune) rune {
+	return nfc(strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" -()./\u00a0", r) {
 			return -1
 		}
 		return r
-	}, strings.ToLower(s))
+	}, lower))
 }
+
+// maxPhone is how long a text may be that is still read as a telephone number.
+const maxPhone = 60
