@@ -52,7 +52,7 @@ func (o *verbOptions) check(cmd *cobra.Command, args []string) error {
 // run resolves the selection and does something to it. do is not called when nobody
 // is left.
 func (o *verbOptions) run(ctx context.Context, app *App, do func(*admin.Admin, []roster.User, admin.Bulk) ([]admin.Outcome, error)) error {
-	st, err := app.stateFor(ctx, o.dryRun)
+	st, err := app.stateOfUsers(ctx, o.dryRun)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -34,15 +35,27 @@ type State interface {
 type StateOptions struct {
 	// Path is the file of the state.
 	Path string
-	// ReadOnly refuses every write, and a state that does not exist.
+	// ReadOnly refuses every write, and a state that does not exist. Create makes a
+	// state that does not exist.
 	ReadOnly bool
+	Create   bool
+	// Random is the source of ids and nonces of a state that is written.
+	Random io.Reader
 	// Key returns the key that the state is encrypted with. create makes a new key
 	// where there is none, for a new state.
 	Key func(ctx context.Context, create bool) ([]byte, error)
 }
 
-// Secrets turns a reference such as env:NAME into the secret it stands for.
-type Secrets func(ctx context.Context, reference string) (string, error)
+// ConnectOptions are what opening a connection needs besides its description.
+type ConnectOptions struct {
+	// Secret turns a reference such as env:NAME into the secret it stands for.
+	Secret func(ctx context.Context, reference string) (string, error)
+	// Prompt tells the person something he has to do: where to sign in.
+	Prompt func(ctx context.Context, message string) error
+	// Log gets what is worth knowing of requests; never nil.
+	Log *slog.Logger
+	Now func() time.Time
+}
 
 // App is everything that commands depend on. What is slow, or needs a secret, is a
 // func. The fields that are not exported are of one invocation.
@@ -64,14 +77,15 @@ type App struct {
 	Tick func(d time.Duration) (<-chan time.Time, func())
 	// Alive tells whether a process of this machine runs; true if that cannot be known.
 	Alive func(pid int) bool
-	// Executable is the path of this program.
-	Executable func() (string, error)
+	// Spawn starts this program with arguments in the background, its output going to a
+	// file, and returns the process.
+	Spawn func(log string, args ...string) (pid int, err error)
 
 	LoadConfig func(config.Source) (*config.Config, error)
 	OpenState  func(context.Context, StateOptions) (State, error)
 	// CRM and Mail open a connection of that kind.
-	CRM  func(context.Context, roster.Connection, Secrets) (remote.CRM, error)
-	Mail func(context.Context, roster.Connection, Secrets) (remote.Mail, error)
+	CRM  func(context.Context, roster.Connection, ConnectOptions) (remote.CRM, error)
+	Mail func(context.Context, roster.Connection, ConnectOptions) (remote.Mail, error)
 
 	global globalOptions
 	cfg    *config.Config
@@ -105,9 +119,19 @@ func (app *App) reading(ctx context.Context) (State, error) { return app.stateFo
 // What the configuration declares is stored in it.
 func (app *App) writing(ctx context.Context) (State, error) { return app.stateFor(ctx, false) }
 
-// stateFor opens the state: to read only for a dry run. A command opens one state
-// once, in one way; Main closes it.
+// stateFor is reading for a dry run, else writing.
 func (app *App) stateFor(ctx context.Context, dryRun bool) (State, error) {
+	return app.open(ctx, dryRun, true)
+}
+
+// stateOfUsers is stateFor for a verb on users who are there already: unless something
+// is declared, a state that does not exist is a path that was typed wrong.
+func (app *App) stateOfUsers(ctx context.Context, dryRun bool) (State, error) {
+	return app.open(ctx, dryRun, false)
+}
+
+// open opens the state. A command opens one state once, in one way; Main closes it.
+func (app *App) open(ctx context.Context, readOnly, create bool) (State, error) {
 	if app.state != nil {
 		return app.state, nil
 	}
@@ -115,8 +139,11 @@ func (app *App) stateFor(ctx context.Context, dryRun bool) (State, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := app.OpenState(ctx, StateOptions{Path: cfg.State, ReadOnly: dryRun, Key: cfg.Key(app.Random)})
-	empty := dryRun && errors.Is(err, fs.ErrNotExist) && len(cfg.Connections) > 0
+	st, err := app.OpenState(ctx, StateOptions{
+		Path: cfg.State, ReadOnly: readOnly, Create: !readOnly && (create || len(cfg.Connections) > 0),
+		Random: app.Random, Key: cfg.Key(app.Random),
+	})
+	empty := readOnly && errors.Is(err, fs.ErrNotExist) && len(cfg.Connections) > 0
 	if empty {
 		st, err = app.emptyState(ctx)
 	}
@@ -124,7 +151,7 @@ func (app *App) stateFor(ctx context.Context, dryRun bool) (State, error) {
 		return nil, stateError(cfg.State, err)
 	}
 	declared := declare(st, cfg)
-	if !dryRun || empty {
+	if !readOnly || empty {
 		if err := declared.store(ctx, app.Now(), app.actor()); err != nil {
 			return nil, errors.Join(stateError(cfg.State, err), st.Close())
 		}
@@ -141,7 +168,7 @@ func (app *App) emptyState(ctx context.Context) (State, error) {
 		return nil, err
 	}
 	cfg := config.Config{State: filepath.Join(dir, "state.db")}
-	st, err := app.OpenState(ctx, StateOptions{Path: cfg.State, Key: cfg.Key(app.Random)})
+	st, err := app.OpenState(ctx, StateOptions{Path: cfg.State, Create: true, Random: app.Random, Key: cfg.Key(app.Random)})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -36,7 +36,6 @@ func newBench(st State) *bench {
 			Zone:       time.UTC,
 			Getenv:     func(string) string { return "" },
 			OSUser:     "tester",
-			Executable: func() (string, error) { return "crmsync", nil },
 			LoadConfig: func(config.Source) (*config.Config, error) { return &config.Config{State: "state.db"}, nil },
 			OpenState:  func(context.Context, StateOptions) (State, error) { return st, nil },
 		},

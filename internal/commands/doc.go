@@ -18,7 +18,8 @@
 //
 // What runX may use is in App: app.reading and app.writing open the state,
 // app.systems the connections, app.actor names who acts. A verb that writes opens
-// the state with app.stateFor(ctx, dryRun), and goes the whole way but the last call.
+// the state with app.stateFor(ctx, dryRun), or app.stateOfUsers if it makes no sense
+// without users, and goes the whole way but the last call.
 //
 // What runX returns is an error, printed in one place. Return a *Error, made by
 // fail(code, …), where the cause and the advice are known, else any error: explain

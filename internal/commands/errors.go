@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/crmsync/crmsync/internal/commands/config"
 	"github.com/crmsync/crmsync/internal/commands/ui"
+	"github.com/crmsync/crmsync/internal/store"
 	"github.com/crmsync/crmsync/internal/sync/admin"
 	"github.com/crmsync/crmsync/internal/sync/engine"
 	"github.com/crmsync/crmsync/internal/sync/remote"
@@ -131,6 +133,8 @@ func explain(err error) *Error {
 		return fail(codeUsage, "", strings.TrimPrefix(err.Error(), ui.ErrOutput.Error()+": ")).try("crmsync help output").from(err)
 	case errors.Is(err, engine.ErrLeaseLost):
 		return fail(engine.CodeLeaseLost, "", err.Error()).from(err)
+	case stateful(err):
+		return explainState(err)
 	case errors.As(err, &fault):
 		e := fail(fault.Code, "", err.Error()).from(err)
 		if errors.As(err, &far) {
@@ -151,6 +155,13 @@ func explain(err error) *Error {
 		return fail(engine.CodeTransient, "", "no answer in time").from(err)
 	}
 	return fail(codeFailure, "", err.Error()).from(err)
+}
+
+// stateful reports whether the state is the cause of an error. A file that is not
+// there may be any file, so that alone does not say so.
+func stateful(err error) bool {
+	e := explainState(err)
+	return e != nil && e.Code != codeNoState && !errors.Is(err, fs.ErrPermission)
 }
 
 // explainAdmin turns an error of administration, which err is or wraps, into advice:
@@ -175,9 +186,38 @@ func explainAdmin(a *admin.Error, err error) *Error {
 
 // stateError adds the file to an error of the state.
 func stateError(path string, err error) error {
-	var e *Error
-	if errors.As(err, &e) {
-		return err
+	e := explainState(err)
+	if e == nil {
+		var own *Error
+		if errors.As(err, &own) {
+			return err
+		}
+		e = fail(codeState, "", err.Error()).from(err)
 	}
-	return fail(codeState, path, err.Error()).from(err)
+	e.Who = path
+	return e
+}
+
+// explainState turns an error of the state into advice, or returns nil if it is none.
+func explainState(err error) *Error {
+	for _, known := range []struct {
+		cause error
+		code  Code
+		what  string
+	}{
+		{store.ErrNewer, codeStateNewer, ""},
+		{store.ErrReadOnly, codeStateReadOnly, "the state cannot be written"},
+		{store.ErrFull, codeStateFull, "no space is left for the state"},
+		{store.ErrKey, codeStateKey, "the key does not fit this state"},
+		{config.ErrNoKey, codeStateKey, ""},
+		{store.ErrBusy, codeStateBusy, "another process keeps the state locked"},
+		{store.ErrDamaged, codeStateDamaged, "this is no state of crmsync, or it is damaged"},
+		{fs.ErrNotExist, codeNoState, "there is no state here yet"},
+		{fs.ErrPermission, codeStateReadOnly, "the state cannot be opened: permission denied"},
+	} {
+		if errors.Is(err, known.cause) {
+			return fail(known.code, "", or(known.what, err.Error())).from(err)
+		}
+	}
+	return nil
 }

@@ -90,7 +90,7 @@ New here? "crmsync demo" shows the whole product in ten seconds, with nothing to
 			cmd.AddCommand(c)
 		}
 	}
-	add(groupStart, newStatus(app, nil))
+	add(groupStart, newSandbox(app), newStatus(app, nil))
 	add(groupSync, newSync(app), newSessions(app), newIssues(app), newConflicts(app), newActivity(app))
 	add(groupAdmin, administration(app)...)
 	cmd.AddCommand(newVersion(app, nil), newCompletion(app, nil))
@@ -121,6 +121,7 @@ func chooseVerb(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	e := usage(cmd, "there is no command %q", strings.TrimSpace(cmd.CommandPath()+" "+args[0]))
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		e.Do = "did you mean " + strings.Join(near, " or ") + "?"

@@ -131,7 +131,7 @@ once a minute; one who is disabled, or whose organization is, cannot be forced. 
 }
 
 func runSyncRun(ctx context.Context, app *App, opts syncRunOptions) error {
-	st, err := app.stateFor(ctx, opts.dryRun)
+	st, err := app.stateOfUsers(ctx, opts.dryRun)
 	if err != nil {
 		return err
 	}

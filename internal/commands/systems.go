@@ -3,6 +3,8 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/crmsync/crmsync/internal/commands/config"
@@ -13,9 +15,9 @@ import (
 
 // systems opens connections by name, each once.
 type systems struct {
-	app     *App
-	state   admin.Store
-	secrets Secrets
+	app   *App
+	state admin.Store
+	opts  ConnectOptions
 
 	mu   sync.Mutex
 	crm  map[string]remote.CRM
@@ -24,11 +26,23 @@ type systems struct {
 
 // systems returns the connections that the state knows.
 func (app *App) systems(st admin.Store) *systems {
+	log := slog.New(slog.DiscardHandler)
+	if app.Verbose && !app.Quiet {
+		log = slog.New(slog.NewTextHandler(app.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	return &systems{
 		app: app, state: st,
-		secrets: config.NewSecrets(app.Getenv).Resolve,
-		crm:     map[string]remote.CRM{},
-		mail:    map[string]remote.Mail{},
+		opts: ConnectOptions{
+			Secret: config.NewSecrets(app.Getenv).Resolve,
+			Prompt: func(_ context.Context, message string) error {
+				_, err := fmt.Fprintln(app.Err, message)
+				return err
+			},
+			Log: log,
+			Now: app.Now,
+		},
+		crm:  map[string]remote.CRM{},
+		mail: map[string]remote.Mail{},
 	}
 }
 
@@ -43,7 +57,7 @@ func (s *systems) CRM(ctx context.Context, name string) (remote.CRM, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.app.CRM(ctx, conn, s.secrets)
+	c, err := s.app.CRM(ctx, conn, s.opts)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +76,7 @@ func (s *systems) Mail(ctx context.Context, name string) (remote.Mail, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.app.Mail(ctx, conn, s.secrets)
+	m, err := s.app.Mail(ctx, conn, s.opts)
 	if err != nil {
 		return nil, err
 	}
