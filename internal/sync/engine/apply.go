@@ -348,6 +348,9 @@ func (c *cycle) settleBatch(ctx context.Context, side record.Side, ops []reconci
 				res.ID = intents[i].target()
 			}
 			done[o.Kind]++
+			if o.Link.State == "" {
+				continue // a second item of a late write: it has no link
+			}
 			c.mu.Lock()
 			l := c.moved(o, op, res)
 			c.links[l.CRM.ID], links[l.CRM.ID] = l, true

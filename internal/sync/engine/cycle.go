@@ -286,34 +286,34 @@ func (c *cycle) settle(ctx context.Context, s Settlement) error {
 	return stateFault("settling", c.e.State.Settle(ctx, c.m.User.ID, c.entity, s))
 }
 
-// commit ends the cycle: the cursors move, unless something is unsettled.
+// commit ends the cycle: the cursors move and the issues of what was decided anew are
+// closed, unless something is unsettled.
 func (c *cycle) commit(ctx context.Context, read readTo) error {
+	err := errors.Join(c.stop[record.CRM], c.stop[record.Mailbox])
+	if err == nil && c.unsettled {
+		err = &Fault{Code: CodeUnsettled, Doing: "some writes have no clear answer; the next cycle finds out"}
+	}
+	if err != nil {
+		return err
+	}
 	var s Settlement
 	for _, i := range c.issues {
 		if c.touched[i.IssueKey] && !c.raised[i.IssueKey] {
 			s.Resolved = append(s.Resolved, i.IssueKey)
 		}
 	}
-	err := errors.Join(c.stop[record.CRM], c.stop[record.Mailbox])
-	if err == nil && c.unsettled {
-		err = &Fault{Code: CodeUnsettled, Doing: "some writes have no clear answer; the next cycle finds out"}
-	}
-	if err == nil {
-		rep := c.replica
-		rep.MailboxCursor, rep.CRMCursor, rep.FirstDone = read.mailbox, "", true
-		if rep != c.replica {
-			s.Replica = &rep
-		}
+	rep := c.replica
+	rep.MailboxCursor, rep.CRMCursor, rep.FirstDone = read.mailbox, "", true
+	if rep != c.replica {
+		s.Replica = &rep
 	}
 	if s.Replica != nil || s.Resolved != nil {
-		if serr := c.settle(ctx, s); serr != nil {
-			return serr
+		if err := c.settle(ctx, s); err != nil {
+			return err
 		}
 	}
-	if err == nil {
-		c.feed.done(c.m.User.ID)
-	}
-	return err
+	c.feed.done(c.m.User.ID)
+	return nil
 }
 
 // sessionLog collects what is worth knowing of a cycle, without record content.

@@ -180,7 +180,7 @@ func (c *cycle) refuseEmpty(side record.Side, got sideRead, links []reconcile.Li
 	for _, l := range links {
 		if l.State == reconcile.Linked {
 			return &Fault{Code: CodeEmptyRead, Doing: "the " + sideName(side) +
-				" returned nothing where it held linked records: taken for a failed read, nothing was deleted"}
+				" returned nothing where it held linked records: taken for a failed read, nothing was deleted; if it really is empty: crmsync mailbox reapply " + c.m.User.Email}
 		}
 	}
 	return nil

@@ -40,6 +40,9 @@ func (c *cycle) recover(ctx context.Context) error {
 				continue
 			}
 			s.Settled = append(s.Settled, i.Op)
+			if i.Link.State == "" {
+				continue // a second item of a late write: it has no link
+			}
 			s.Links = append(s.Links, c.moved(i.operation(), i.Op, *landed[n]))
 		}
 	}

@@ -286,3 +286,6 @@ func (w *world) logs() string {
 	}
 	return b.String()
 }
+
+// oneByOne makes a run's calls come in one order, so that a seed repeats them.
+func oneByOne(o *engine.Options) { o.Parallel = 1 }
