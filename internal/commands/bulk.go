@@ -25,7 +25,7 @@ type row struct {
 var rowFields = []ui.Field[row]{
 	{Name: "user", Of: func(r row) any { return r.User }},
 	{Name: "result", Of: func(r row) any { return string(r.Result) }, Word: true},
-	{Name: "code", Of: func(r row) any { return r.Code }},
+	{Name: "code", Of: func(r row) any { return r.Code }, Sparse: true},
 	{Name: "message", Of: func(r row) any { return r.Message }},
 }
 

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +45,14 @@ type syncPlanOptions struct {
 	parallel    int
 	allowCreate bool
 	exitCode    bool
+	summary     bool
 }
+
+// planSumFields are the fields of sync plan --summary: one row per user.
+var planSumFields = slices.Concat(
+	[]ui.Field[engine.Session]{{Name: "user", Of: func(s engine.Session) any { return s.User }}},
+	countFields(func(s engine.Session) engine.Counts { return s.Counts })[:10], // all but requests
+)
 
 func newSyncPlan(app *App, run func(context.Context, *App, syncPlanOptions) error) *cobra.Command {
 	var opts syncPlanOptions
@@ -61,11 +69,15 @@ Besides create, update, delete and link, the action may be prepare (the mailbox 
 folder and category), end (a pair is no longer kept in step), held (a delete that the guard
 holds back) or issue (a record that needs a person).`,
 		Example: `  crmsync sync plan ann@example.com
+  crmsync sync plan --all --summary
   crmsync sync plan --all -o csv --fields user,side,action,label,fields
   crmsync sync plan --all --exit-code --quiet > /dev/null || echo changes are pending`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.parallel < 1 {
 				return usage(cmd, "--parallel must be at least 1")
+			}
+			if opts.summary {
+				opts.names = ui.Names(planSumFields)
 			}
 			if err := firstError(opts.selectOptions.check(cmd, args), opts.outputOptions.check(cmd)); err != nil {
 				return err
@@ -75,6 +87,7 @@ holds back) or issue (a record that needs a person).`,
 	}
 	opts.selectOptions.addFlags(cmd, app)
 	opts.outputOptions.addFlags(cmd, ui.Names(planFields))
+	cmd.Flags().BoolVar(&opts.summary, "summary", false, "one row per user, with numbers, instead of one per record")
 	fs := cmd.Flags()
 	fs.IntVar(&opts.parallel, "parallel", 8, "work on `N` users at a time")
 	fs.BoolVar(&opts.allowCreate, "allow-create-in-crm", false, "plan as if records born in a mailbox may be created in the CRM")
@@ -116,10 +129,14 @@ func runSyncPlan(ctx context.Context, app *App, opts syncPlanOptions) error {
 			pending = pending || op.Action != actionIssue && op.Action != actionHeld
 		}
 	}
-	if err := app.print(&opts.outputOptions, ui.List(planFields, list)); err != nil {
+	table := ui.List(planFields, list)
+	if opts.summary {
+		table = ui.List(planSumFields, sessionsOfPlans(plans))
+	}
+	if err := app.print(&opts.outputOptions, table); err != nil {
 		return err
 	}
-	app.sumPlans(plans)
+	app.sumPlans(plans, opts.summary)
 	for i, r := range append(rows, bad...) {
 		if i < len(plans) && plans[i].Err != nil {
 			e := *explain(plans[i].Err)
@@ -182,7 +199,7 @@ func planOf(p engine.UserPlan) []planned {
 }
 
 // sumPlans says on standard error what the plans come to.
-func (app *App) sumPlans(plans []engine.UserPlan) {
+func (app *App) sumPlans(plans []engine.UserPlan, brief bool) {
 	var all engine.Counts
 	notAllowed := 0
 	for _, p := range plans {
@@ -193,14 +210,14 @@ func (app *App) sumPlans(plans []engine.UserPlan) {
 				notAllowed++
 			}
 		}
-		if len(plans) <= 10 && p.Err == nil {
+		if len(plans) <= 10 && p.Err == nil && !brief {
 			app.Notice("%s: %s", p.User, or(ui.Tally(c), "nothing to do"))
 		}
 		if p.Unsettled > 0 {
 			app.Notice("%s: the outcome of %s is not known yet; the plan may change once it is", p.User, count(p.Unsettled, "write"))
 		}
 	}
-	if len(plans) > 1 {
+	if len(plans) > 1 || brief {
 		app.Notice("%s: %s", count(len(plans), "user"), or(ui.Tally(all), "nothing to do"))
 	}
 	if notAllowed > 0 {

@@ -27,7 +27,9 @@ func (p *Page) line(text string) {
 
 // Heading begins a part.
 func (p *Page) Heading(format string, args ...any) {
-	p.line(p.styles.heading.Render(fmt.Sprintf(format, args...)))
+	for line := range strings.Lines(fmt.Sprintf(format, args...)) {
+		p.line(p.styles.heading.Render(strings.TrimRight(line, "\n")))
+	}
 }
 
 // Text is a sentence.

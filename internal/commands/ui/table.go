@@ -139,9 +139,11 @@ func shorten(text string, width int) string {
 	return text
 }
 
-// title makes the header of a field's name: "lastSuccess" becomes "last success".
+// title makes the header of a field's name: "lastSuccess" becomes "last success". A
+// table says the unit of a duration in each cell.
 func title(name string) string {
 	var b strings.Builder
+	name = strings.TrimSuffix(name, "Ms")
 	for _, r := range name {
 		if r >= 'A' && r <= 'Z' {
 			b.WriteByte(' ')

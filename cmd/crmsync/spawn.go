@@ -1,0 +1,27 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+)
+
+// spawn starts this program in the background and does not wait for it. It outlives
+// the terminal; its output goes to a file.
+func spawn(log string, args ...string) (int, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	cmd := exec.Command(self, args...)
+	cmd.Stdout, cmd.Stderr = f, f
+	cmd.SysProcAttr = detached()
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	return cmd.Process.Pid, cmd.Process.Release()
+}
