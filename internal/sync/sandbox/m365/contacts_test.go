@@ -285,6 +285,7 @@ func TestListing(t *testing.T) {
 		{"?$top=12", nil, []int{12, 12, 1}},
 		{"?$select=givenName", []string{"Prefer: odata.maxpagesize=20"}, []int{20, 5}},
 		{"?$top=1000", nil, []int{25}},
+		{"?top=20&skip=0", nil, []int{20, 5}},
 	} {
 		sizes, names := count(f+"/contacts"+tc.query, tc.head...)
 		if !reflect.DeepEqual(sizes, tc.want) || len(names) != 25 {
@@ -348,6 +349,10 @@ func TestExtendedProperties(t *testing.T) {
 	starts := "singleValueExtendedProperties/Any(ep: ep/id eq '" + stampID + "' and startswith(ep/value, 'It'))"
 	if got := values(b.want(200, "GET", b.root()+"/contacts?$filter="+url.QueryEscape(starts), nil)); len(got) != 1 {
 		t.Errorf("startswith finds %d, want 1", len(got))
+	}
+
+	if got := values(b.want(200, "GET", b.root()+"/contacts?$filter="+url.QueryEscape(strings.Replace(starts, "Stamp", "STAMP", 1)), nil)); len(got) != 0 {
+		t.Errorf("startswith finds %d by a name in another case", len(got))
 	}
 
 	path := b.root() + "/contacts/" + esc(c["id"])

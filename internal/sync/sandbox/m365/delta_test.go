@@ -204,8 +204,20 @@ func TestDeltaHoleOfImmutableIDs(t *testing.T) {
 		if err := b.s.UpdateContact(b.user.ID, c, map[string]any{"surname": "x"}); err != nil {
 			t.Fatal(err)
 		}
-		if told, _, _ := b.round(next); !reflect.DeepEqual(told, []string{c}) {
+		told, _, next = b.round(next)
+		if !reflect.DeepEqual(told, []string{c}) {
 			t.Errorf("closed=%v: the next change tells %v", closed, told)
+		}
+		for _, to := range []string{"", "CRM"} {
+			if err := b.s.MoveContact(b.user.ID, c, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.s.UpdateContact(b.user.ID, c, map[string]any{"surname": "y"}); err != nil {
+			t.Fatal(err)
+		}
+		if told, _, _ := b.round(next); !reflect.DeepEqual(told, []string{"-" + c, c}) {
+			t.Errorf("closed=%v: there, back and changed tells %v", closed, told)
 		}
 		if told, _, _ := b.round(f + "/contacts/delta"); !reflect.DeepEqual(told, []string{c}) {
 			t.Errorf("closed=%v: a new chain tells %v", closed, told)

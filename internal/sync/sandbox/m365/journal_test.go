@@ -91,10 +91,28 @@ func TestJournalBringsEverythingBack(t *testing.T) {
 		if got := snapshot(t, late); got != want {
 			t.Fatalf("cut at %d of %d: the server is not what it was\n%s\n%s", cut, len(j.all), got, want)
 		}
+		if got, want := logs(late), logs(b.s); !reflect.DeepEqual(got, want) {
+			t.Fatalf("cut at %d of %d: deltas would tell %v, not %v", cut, len(j.all), got, want)
+		}
 	}
 	if err := New(Options{Now: b.clock.Now}).Replay(j.all[1]); err == nil {
 		t.Error("a journal with a gap is accepted")
 	}
+}
+
+// logs is what the folders' deltas have to tell, in its order.
+func logs(s *Server) map[string][]int64 {
+	out := map[string][]int64{}
+	for _, m := range s.order {
+		for id, f := range m.folders {
+			for _, e := range f.log {
+				if !e.dead {
+					out[id] = append(out[id], e.seq)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // A delta link outlives the server's restart, and what the index and the lists find does.

@@ -69,7 +69,10 @@ func TestRequestsInAWindow(t *testing.T) {
 		t.Errorf("items of a batch count alone: %v", answers)
 	}
 	b.clock.pass(6 * time.Minute)
-	b.want(200, "GET", b.root()+"/contacts", nil)
+	for range 3 {
+		b.want(200, "GET", b.root()+"/contacts", nil)
+	}
+	b.refused(429, "ApplicationThrottled", "GET", b.root()+"/contacts", nil)
 }
 
 func TestUploadInAWindow(t *testing.T) {
