@@ -89,7 +89,7 @@ func runAddInInstall(ctx context.Context, app *App, opts addInOptions) error {
 func runAddInRemove(ctx context.Context, app *App, opts addInOptions) error {
 	return opts.verbOptions.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
 		if !b.DryRun {
-			d := danger{Verb: "remove the add-in of", Users: users, Consequences: []string{"they can no longer use it in their mail programs"}}
+			d := danger{Verb: "remove the add-in of", Name: "addin remove", Users: users, Consequences: []string{"they can no longer use it in their mail programs"}}
 			if err := app.confirm(&opts.confirmOptions, d); err != nil {
 				return nil, err
 			}

@@ -36,7 +36,7 @@ var checkFields = []ui.Field[checkRow]{
 	{Name: "result", Of: func(c checkRow) any { return string(c.Result) }, Word: true},
 	{Name: "code", Of: func(c checkRow) any { return c.Code }},
 	{Name: "message", Of: func(c checkRow) any { return c.Message }},
-	{Name: "durationMs", Of: func(c checkRow) any { return c.Duration.Milliseconds() }},
+	{Name: "durationMs", Of: func(c checkRow) any { return c.Duration }},
 }
 
 type checkOptions struct {
@@ -138,7 +138,7 @@ func runCheck(ctx context.Context, app *App, opts checkOptions) error {
 		return err
 	}
 	app.checkAdvice(rows)
-	return statusError(exitOf(bulkRows(rows)))
+	return statusError(checkStatus(rows))
 }
 
 // checkRows gives each check its code. Who was named and is unknown has failed.
@@ -160,15 +160,20 @@ func checkRows(results []admin.Check, checks []string, bad []row) []checkRow {
 	return rows
 }
 
-// bulkRows are the checks that count for the exit status.
-func bulkRows(rows []checkRow) []row {
-	var out []row
+// checkStatus is the exit status of checks: that of the failures if all were refused
+// for authentication or permission, else "some failed".
+func checkStatus(rows []checkRow) int {
+	var bad []row
 	for _, r := range rows {
 		if r.Result == admin.CheckFailed {
-			out = append(out, row{User: r.User, Result: engine.ResultFailed, Code: r.Code})
+			bad = append(bad, row{User: r.User, Result: engine.ResultFailed, Code: r.Code})
 		}
 	}
-	return out
+	switch status := exitOf(bad); status {
+	case exitOK, exitAuth, exitInterrupted:
+		return status
+	}
+	return exitPartial
 }
 
 // checkAdvice sums up on standard error and says, once for each code, what to do.
@@ -182,7 +187,9 @@ func (app *App) checkAdvice(rows []checkRow) {
 		}
 		told[r.Code] = true
 		e := explain(r.Err)
-		e.Who = r.User
+		if e.Who == "" {
+			e.Who = r.User
+		}
 		app.Streams.Fail(e.lines())
 	}
 	var parts []string

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -35,6 +36,9 @@ func (o *confirmOptions) check(cmd *cobra.Command) error {
 type danger struct {
 	// Verb says what will be done, for example "delete".
 	Verb string
+	// Name is the verb as a noun where Verb is more than a word, for example "reset" for
+	// "reset the mailboxes of".
+	Name string
 	// Users are who it will be done to.
 	Users []roster.User
 	// Consequences are sentences with numbers: what will be lost.
@@ -52,7 +56,7 @@ func (app *App) confirm(o *confirmOptions, d danger) error {
 	byCount := d.Grave || n > confirmAbove
 	switch {
 	case o.yes && byCount && o.expect != n:
-		return fail(codeUnconfirmed, "", fmt.Sprintf("%s of %s needs the count", d.Verb, count(n, "user"))).
+		return fail(codeUnconfirmed, "", fmt.Sprintf("%s of %s needs the count", cmp.Or(d.Name, d.Verb), count(n, "user"))).
 			do(fmt.Sprintf("give --yes --expect %d if that is what you want", n))
 	case o.yes && o.expect != 0 && o.expect != n:
 		return fail(codeUnconfirmed, "", fmt.Sprintf("%s selected, but --expect says %d", count(n, "user"), o.expect))
@@ -63,7 +67,7 @@ func (app *App) confirm(o *confirmOptions, d danger) error {
 		if byCount {
 			flags = fmt.Sprintf("--yes --expect %d", n)
 		}
-		return fail(codeUnconfirmed, "", d.Verb+" asks first, and nobody is at a terminal to answer").do("give " + flags)
+		return fail(codeUnconfirmed, "", cmp.Or(d.Name, d.Verb)+" asks first, and nobody is at a terminal to answer").do("give " + flags)
 	}
 	var yes bool
 	var err error

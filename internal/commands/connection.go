@@ -308,7 +308,7 @@ func newConnectionRemove(app *App, run func(context.Context, *App, connectionRem
 }
 
 func runConnectionRemove(ctx context.Context, app *App, opts connectionRemoveOptions) error {
-	st, err := app.stateFor(ctx, opts.dryRun)
+	st, err := app.stateOfUsers(ctx, opts.dryRun)
 	if err != nil {
 		return err
 	}

@@ -131,7 +131,9 @@ func runInit(ctx context.Context, app *App, opts initOptions) error {
 			if err := app.connect(ctx, st, opts); err != nil {
 				return err
 			}
-			d.crm, d.mail, d.org = opts.crm.Name, opts.mail.Name, opts.org.Name
+		}
+		if o, err := st.Organization(ctx, ""); err == nil {
+			d.crm, d.mail, d.org = o.CRM, o.Mail, o.Name
 		}
 	}
 	app.initAdvice(made, d)
@@ -164,27 +166,31 @@ func (app *App) connect(ctx context.Context, st State, opts initOptions) error {
 	return ad.AddOrganization(ctx, opts.org, false)
 }
 
-// askInit asks at a terminal for what the flags did not give.
+// askInit asks at a terminal for what the flags did not give. Who has a configuration
+// and gives no flag is not asked: init has nothing to add for him.
 func (app *App) askInit(o *initOptions) error {
 	if !app.CanAsk() || o.dryRun {
 		return nil
 	}
 	if !o.connects() {
+		if _, err := os.Stat(app.configFile()); err == nil {
+			return nil
+		}
 		yes, err := app.Ask("Set up the connections to Salesforce and Microsoft 365 now, yes or no?", "yes")
 		if err != nil || !strings.HasPrefix(strings.ToLower(yes), "y") {
 			return err
 		}
 	}
 	for _, q := range []struct {
-		question, preset string
-		answer           *string
+		question, preset, flag string
+		answer                 *string
 	}{
-		{"Salesforce: address of the organization", "https://acme.my.salesforce.com", &o.crm.Endpoint},
-		{"Salesforce: client id of the application", "", &o.crm.ClientID},
-		{"Salesforce: where is its secret (env:NAME, file:PATH, cmd:COMMAND, keyring:NAME)", "env:SF_SECRET", &o.crm.Secret},
-		{"Microsoft 365: tenant (id or domain)", "", &o.mail.Tenant},
-		{"Microsoft 365: client id of the application", "", &o.mail.ClientID},
-		{"Microsoft 365: where is its secret", "env:M365_SECRET", &o.mail.Secret},
+		{"Salesforce: address, such as https://acme.my.salesforce.com", "", "crm-endpoint", &o.crm.Endpoint},
+		{"Salesforce: client id of the application", "", "crm-client-id", &o.crm.ClientID},
+		{"Salesforce: where its secret is found (env:NAME, file:PATH, cmd:COMMAND or keyring:NAME)", "env:SF_SECRET", "crm-secret", &o.crm.Secret},
+		{"Microsoft 365: tenant, its id or domain", "", "tenant", &o.mail.Tenant},
+		{"Microsoft 365: client id of the application", "", "mail-client-id", &o.mail.ClientID},
+		{"Microsoft 365: where its secret is found", "env:M365_SECRET", "mail-secret", &o.mail.Secret},
 	} {
 		if *q.answer != "" {
 			continue
@@ -192,6 +198,9 @@ func (app *App) askInit(o *initOptions) error {
 		answer, err := app.Ask(q.question+":", q.preset)
 		if err != nil {
 			return err
+		}
+		if answer == "" {
+			return fail(codeUsage, "", "no answer to: "+q.question).do("start again, or give --" + q.flag)
 		}
 		*q.answer = answer
 	}

@@ -128,7 +128,7 @@ func (app *App) confirmReset(ctx context.Context, ad *admin.Admin, o *confirmOpt
 		return err
 	}
 	return app.confirm(o, danger{
-		Verb: verb + " the mailboxes of", Users: users,
+		Verb: verb + " the mailboxes of", Name: verb, Users: users,
 		Consequences: []string{
 			fmt.Sprintf("%s will be moved to Deleted Items; the CRM stays as it is", copiesWord(copies)),
 			then,
@@ -137,7 +137,7 @@ func (app *App) confirmReset(ctx context.Context, ad *admin.Admin, o *confirmOpt
 }
 
 func resetOrphans(ctx context.Context, app *App, opts mailboxResetOptions) error {
-	st, err := app.stateFor(ctx, opts.dryRun)
+	st, err := app.stateOfUsers(ctx, opts.dryRun)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func resetOrphans(ctx context.Context, app *App, opts mailboxResetOptions) error
 		gone[i] = roster.User{Email: email}
 	}
 	if !opts.dryRun {
-		d := danger{Verb: "clean the mailboxes of deleted", Users: gone, Consequences: []string{"what they left behind will be moved to Deleted Items"}}
+		d := danger{Verb: "clean the mailboxes of deleted", Name: "reset --orphan", Users: gone, Consequences: []string{"what they left behind will be moved to Deleted Items"}}
 		if err := app.confirm(&opts.confirmOptions, d); err != nil {
 			return err
 		}

@@ -257,7 +257,7 @@ func newOrgSwitch(app *App, enabled bool, run func(context.Context, *App, orgSwi
 }
 
 func runOrgSwitch(ctx context.Context, app *App, opts orgSwitchOptions) error {
-	st, err := app.stateFor(ctx, opts.dryRun)
+	st, err := app.stateOfUsers(ctx, opts.dryRun)
 	if err != nil {
 		return err
 	}

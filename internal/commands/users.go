@@ -336,7 +336,9 @@ func runUsersForceDelete(ctx context.Context, app *App, opts usersDeleteOptions)
 				return nil, err
 			}
 		}
-		return ad.ForceDelete(ctx, users, b), nil
+		outcomes := ad.ForceDelete(ctx, users, b)
+		app.Notice("what is left behind is remembered, and taken out by: crmsync mailbox reset --orphan USER")
+		return outcomes, nil
 	})
 }
 

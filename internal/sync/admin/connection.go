@@ -52,13 +52,15 @@ type kind struct {
 var kinds = map[string]kind{
 	"graph": {record.Mailbox, map[string]proof{
 		"client-secret":    {needs: []setting{tenant, clientID, secret}, uses: []setting{endpoint, tokenEndpoint}},
-		"certificate":      {needs: []setting{tenant, clientID, certificate}, uses: []setting{endpoint, secret}},
+		"certificate":      {needs: []setting{tenant, clientID, certificate}, uses: []setting{endpoint}},
 		"managed-identity": {uses: []setting{endpoint, clientID}},
 		"device-code":      {needs: []setting{tenant, clientID}, uses: []setting{endpoint}, person: true},
 	}},
 	"salesforce": {record.CRM, map[string]proof{
 		"client-secret": {needs: []setting{endpoint, clientID, secret}, uses: []setting{tokenEndpoint}},
 		"jwt":           {needs: []setting{endpoint, clientID, username, certificate}, uses: []setting{tokenEndpoint}},
+		"refresh-token": {needs: []setting{endpoint, clientID, token}, uses: []setting{tokenEndpoint, secret}},
+		"token":         {needs: []setting{endpoint, token}},
 	}},
 }
 
@@ -86,6 +88,8 @@ func Complete(c roster.Connection) roster.Connection {
 			c.Auth = "certificate"
 		case c.Secret != "":
 			c.Auth = "client-secret"
+		case c.Token != "":
+			c.Auth = "token"
 		}
 	}
 	return c

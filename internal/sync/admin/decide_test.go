@@ -36,7 +36,7 @@ func TestCheckConnection(t *testing.T) {
 		{"salesforce", sf(func(*roster.Connection) {}), ""},
 		{"graph", graph(func(*roster.Connection) {}), ""},
 		{"unknown kind", sf(func(c *roster.Connection) { c.Kind = "sap" }), `kind "sap" is not known`},
-		{"no auth", sf(func(c *roster.Connection) { c.Auth = "" }), "--auth client-secret|jwt"},
+		{"no auth", sf(func(c *roster.Connection) { c.Auth = "" }), "--auth client-secret|jwt|refresh-token|token"},
 		{"auth of the other kind", sf(func(c *roster.Connection) { c.Auth = "managed-identity" }), "does not know auth"},
 		{"no endpoint", sf(func(c *roster.Connection) { c.Endpoint = "" }), "needs --endpoint"},
 		{"no secret", graph(func(c *roster.Connection) { c.Secret = "" }), "needs --secret"},
@@ -87,6 +87,7 @@ func TestComplete(t *testing.T) {
 		{roster.Connection{Kind: "graph", Certificate: "/etc/m365.pem"}, "certificate", "file:/etc/m365.pem"},
 		{roster.Connection{Kind: "salesforce", Certificate: "keyring:sf"}, "jwt", "keyring:sf"},
 		{roster.Connection{Kind: "graph", Auth: "device-code"}, "device-code", ""},
+		{roster.Connection{Kind: "salesforce", Token: "env:X"}, "token", ""},
 		{roster.Connection{Kind: "graph"}, "", ""},
 	} {
 		got := Complete(tc.in)

@@ -114,7 +114,7 @@ func (a *Admin) ForceDelete(ctx context.Context, users []roster.User, b Bulk) []
 		message := "deleted"
 		left := a.leftBehind(ctx, u, orgs[u.Org], items)
 		if len(left) > 0 {
-			message = fmt.Sprintf("deleted; left behind: %s; crmsync mailbox reset --orphan %s", strings.Join(left, ", "), u.Email)
+			message = "deleted; left behind: " + strings.Join(left, ", ")
 		}
 		if b.DryRun {
 			return done(u.Email, message)
@@ -188,12 +188,11 @@ func (a *Admin) leftBehind(ctx context.Context, u roster.User, o roster.Organiza
 	var left []string
 	if u.Mailbox != roster.NotInitialized || len(items) > 0 {
 		artefacts, err := a.inspect(ctx, u.MailboxID, o)
-		left = append(left, describe(artefacts)...)
-		if n := total(items); n > 0 {
-			left = append(left, count(n, "synchronized copy", "synchronized copies"))
-		}
-		if err != nil {
-			left = append(left, fmt.Sprintf("what else is there could not be read (%v)", err))
+		if err == nil {
+			left = append(left, describe(artefacts)...)
+		} else {
+			left = append(left, count(total(items), "synchronized copy", "synchronized copies"),
+				fmt.Sprintf("what else is there could not be read (%v)", err))
 		}
 	}
 	if u.AddIn == roster.AddInInstalled || u.AddIn == roster.AddInRequested {
@@ -210,10 +209,14 @@ func (a *Admin) inspect(ctx context.Context, mailbox string, o roster.Organizati
 	return mail.Mailbox(mailbox).Inspect(ctx, found())
 }
 
-// describe puts artefacts in words.
+// describe puts artefacts in words. A claim says nothing to a person unless it could
+// not be removed.
 func describe(artefacts []remote.Artefact) []string {
 	var words []string
 	for _, x := range artefacts {
+		if x.Kind == "claim" && x.Left == "" {
+			continue
+		}
 		text := x.Kind
 		if x.Name != "" {
 			text += " " + x.Name

@@ -433,7 +433,7 @@ func age(d time.Duration) string {
 func things(artefacts []remote.Artefact) []string {
 	var words []string
 	for _, x := range artefacts {
-		if x.Kind != "items" {
+		if x.Kind != "items" && x.Kind != "claim" {
 			words = append(words, strings.TrimSpace(x.Kind+" "+x.Name))
 		}
 	}
