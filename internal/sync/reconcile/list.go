@@ -353,15 +353,21 @@ func (l *list) holds(side int, slots []*slot) bool {
 }
 
 // spelling returns an element as a side has it or would hold it: "" if it cannot. It is
-// false if no item at hand has the text.
+// false if no item at hand tells. What a side has in its own spelling is not told by
+// the other's.
 func (l *list) spelling(side int, s *slot) (string, bool) {
 	if t := s.text[side]; t != nil && s.has[side] {
 		return *t, true
 	}
-	if t := s.text[1-side]; t != nil {
-		return l.f.fit(side, record.Value{*t}).First(), true
+	t := s.text[1-side]
+	if t == nil {
+		return "", false
 	}
-	return "", false
+	fit := l.f.fit(side, record.Value{*t})
+	if s.has[side] && !same(l.p.in.Hasher.Value(l.f.Field, fit), []record.Hash{s.hash[side]}) {
+		return "", false
+	}
+	return fit.First(), true
 }
 
 // crowded reports that neither side holds the whole merged list.

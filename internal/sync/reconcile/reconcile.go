@@ -99,6 +99,7 @@ type dated struct {
 
 // Reconcile decides what to do. It does not change its input.
 func Reconcile(in Input) Plan {
+	in.Hasher = in.Hasher.Remembering()
 	p := &planner{
 		in: in, fields: fieldsOf(in.Policy),
 		twins: map[string][]*item{}, claims: map[string][]*item{}, reread: map[Ref]bool{},

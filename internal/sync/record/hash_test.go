@@ -104,6 +104,19 @@ func TestRecordHashes(t *testing.T) {
 	}
 }
 
+func TestRememberingChangesNothing(t *testing.T) {
+	t.Parallel()
+	for _, region := range []string{"", "US"} {
+		h := testHasher(t, region)
+		m := h.Remembering()
+		for _, s := range []string{"202-224-3441", "(202) 224 3441", "202-224-3441", "ask Ann", "+41 44 668 18 00"} {
+			if !slices.Equal(h.Value(MobilePhone, Value{s}), m.Value(MobilePhone, Value{s})) {
+				t.Errorf("%q in %q", s, region)
+			}
+		}
+	}
+}
+
 func BenchmarkHasherRecord(b *testing.B) {
 	h, r := testHasher(b, "US"), Clean(sample())
 	b.ReportAllocs()
