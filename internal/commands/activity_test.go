@@ -34,7 +34,7 @@ func TestActivityList(t *testing.T) {
 	if status := b.run(t, "activity", "list"); status != exitOK {
 		t.Fatalf("exit status %d: %s", status, b.err)
 	}
-	want := "time\tactor\ttype\tuser\torg\tdetails\n2026-03-01T12:00:00Z\troot\tsync.enabled\tann@example.com\t\t\n"
+	want := "time\tactor\ttype\tuser\torg\tdetails\thash\n2026-03-01T12:00:00Z\troot\tsync.enabled\tann@example.com\t\t\tab\n"
 	if got := b.out.String(); got != want {
 		t.Errorf("in a pipe:\n%s\nwant:\n%s", got, want)
 	}

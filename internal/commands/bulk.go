@@ -29,8 +29,6 @@ var rowFields = []ui.Field[row]{
 	{Name: "message", Of: func(r row) any { return r.Message }},
 }
 
-var rowNames = ui.Names(rowFields)
-
 // failed makes the row of a user for whom something went wrong, or was refused.
 func failed(user string, err error) row {
 	e := explain(err)

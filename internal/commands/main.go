@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/spf13/cobra"
 )
 
 // Main runs one command line and returns the status to exit with. ctx ends when the
@@ -15,11 +17,18 @@ func Main(ctx context.Context, app *App, args []string) (status int) {
 		}
 	}()
 	root := newRoot(app)
+	begun := false
+	onRun(root, func() { begun = true })
 	root.SetArgs(args)
 	root.SetIn(app.In)
 	root.SetOut(app.Out)
 	root.SetErr(app.Err)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	var own *Error
+	if err != nil && !begun && !errors.As(err, &own) {
+		// What stops a command line before its command begins was typed wrong.
+		err = usage(cmd, "%v", err)
+	}
 	if cerr := app.close(); err == nil {
 		err = cerr
 	}
@@ -27,6 +36,19 @@ func Main(ctx context.Context, app *App, args []string) (status int) {
 		err = interrupted(err)
 	}
 	return app.report(err)
+}
+
+// onRun calls f when a command of the tree begins.
+func onRun(cmd *cobra.Command, f func()) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			f()
+			return run(cmd, args)
+		}
+	}
+	for _, c := range cmd.Commands() {
+		onRun(c, f)
+	}
 }
 
 // report prints an error and returns the exit status that it stands for.

@@ -1,0 +1,42 @@
+package commands
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/crmsync/crmsync/internal/commands/ui"
+)
+
+// The names of fields are a contract with scripts: a name may be added, none may be
+// taken away or changed.
+func TestFieldsArePinned(t *testing.T) {
+	t.Parallel()
+	const counts = "createdCrm createdMailbox updatedCrm updatedMailbox deletedCrm deletedMailbox linked conflicts held issues requests"
+	for _, tt := range []struct {
+		command string
+		got     []string
+		want    string
+	}{
+		{"users list", ui.Names(userFields), "email name org plan crmUser mailboxId sync cause effective mailbox addin issues lastSuccess nextDue"},
+		{"sync run", ui.Names(runFields), "user session result code message " + counts + " durationMs"},
+		{"sync plan", ui.Names(planFields), "user entity side action crmId mailboxId label fields reason mails"},
+		{"sync plan --summary", ui.Names(planSumFields), "user " + strings.TrimSuffix(counts, " requests")},
+		{"sync queue", ui.Names(queueFields), "user due why nextDue lastStart"},
+		{"sessions list", ui.Names(sessionFields), "session user trigger started ended result " + counts},
+		{"sessions show", ui.Names(sessionDetails), "session user trigger started ended result " + counts + " durationMs code message"},
+		{"issues list", ui.Names(issueFields), "issue user entity direction crmId mailboxId label code cause attempts firstSeen nextRetry state"},
+		{"issues show", ui.Names(issueDetails), "issue user entity direction crmId mailboxId label code cause attempts firstSeen nextRetry state session meaning do"},
+		{"conflicts list", ui.Names(conflictFields), "conflict user entity field winner kept lost crmId mailboxId session time"},
+		{"activity list", ui.Names(activityFields), "time actor type user org details hash"},
+		{"bulk verbs", ui.Names(rowFields), "user result code message"},
+		{"status", ui.Names(statusFields), "user effective mailbox lastSuccess nextDue issues failures reason fix"},
+		{"version", ui.Names(versionFields), "version commit date go platform"},
+		{"sandbox start", ui.Names(sandboxFields), "dir config graph graphToken salesforce salesforceToken tenant clientId control pid"},
+		{"sandbox list", ui.Names(sandboxContactFields), "id name owner folder fields deleted modified"},
+		{"sandbox load", ui.Names(loadFields), "file result created updated message"},
+	} {
+		if got := strings.Join(tt.got, " "); got != tt.want {
+			t.Errorf("%s prints\n%s\nwant\n%s", tt.command, got, tt.want)
+		}
+	}
+}
