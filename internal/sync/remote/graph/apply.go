@@ -49,6 +49,9 @@ func (c *collection) applyBatch(ctx context.Context, writes []remote.Write, call
 	for n, r := range replies {
 		i := at[n]
 		out[i] = c.result(writes[i], r)
+		if wait := detail(out[i].Err).RetryAfter; wait > 0 {
+			c.h.Hold(wait)
+		}
 		if err := out[i].Err; err != nil && stop == nil && stops(err) {
 			stop = unsent(err)
 		}

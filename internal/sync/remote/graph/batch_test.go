@@ -205,6 +205,12 @@ func TestApplyStops(t *testing.T) {
 					t.Errorf("write %d: retry after %v", i, detail(r.Err).RetryAfter)
 				}
 			}
+			if tt.part.header != "" {
+				// Nobody else's request goes out before the time either.
+				if err := s.g.CheckUser(t.Context(), "u1"); !remote.Is(err, remote.ClassPressure) {
+					t.Errorf("the next request: %v", err)
+				}
+			}
 			if s.requests() != 1 {
 				t.Errorf("%d requests", s.requests())
 			}
@@ -291,6 +297,32 @@ func TestReadsInABatchAreTriedAgain(t *testing.T) {
 	}
 	if round != 2 || s.clock.now().Sub(before) < 9*time.Second {
 		t.Errorf("%d rounds within %v", round, s.clock.now().Sub(before))
+	}
+}
+
+func TestAPartThatAsksForALongWait(t *testing.T) {
+	t.Parallel()
+	s := newStub(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			_, _ = io.WriteString(w, `{"value":[]}`)
+			return
+		}
+		answerParts(w, parts(t, r), func(i int, _ batchPart) part {
+			if i == 0 {
+				return part{status: 429, header: "Retry-After: 600", body: refusal("ApplicationThrottled")}
+			}
+			return part{status: 200, body: `{"id":"b","parentFolderId":"f1"}`}
+		})
+	})
+	res := s.collection().Get(t.Context(), []string{"a", "b"})
+	if !remote.Is(res[0].Err, remote.ClassPressure) || detail(res[0].Err).RetryAfter != 10*time.Minute || res[1].Err != nil {
+		t.Errorf("results %+v", res)
+	}
+	if err := s.g.CheckUser(t.Context(), "u1"); !remote.Is(err, remote.ClassPressure) || s.requests() != 1 {
+		t.Errorf("the next request: %v after %d", err, s.requests())
+	}
+	if err := s.g.CheckUser(t.Context(), "u2"); remote.Is(err, remote.ClassPressure) {
+		t.Errorf("another mailbox is held up: %v", err)
 	}
 }
 
@@ -391,7 +423,7 @@ func TestForeignLinks(t *testing.T) {
 		stranger.URL + "/v1.0/users/u1/contactFolders/f1/contacts/delta?$skiptoken=1",
 		"https://graph.microsoft.com/v1.0/users",
 		"//" + strings.TrimPrefix(stranger.URL, "http://") + "/v1.0/users",
-		"/v1.0/users", "file:///etc/passwd", "SELF/beta/users", "SELF/v1.0/../token", "http://user:pw@SELFHOST/v1.0/users",
+		"/v1.0/users", "file:///etc/passwd", "SELF/beta/users", "SELF/v1.0/../token", "https://SELFHOST/v1.0/users", "http://user:pw@SELFHOST/v1.0/users",
 	} {
 		var s *stub
 		s = newStub(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -405,6 +437,18 @@ func TestForeignLinks(t *testing.T) {
 	}
 	if strangers != 0 {
 		t.Errorf("a stranger got %d requests", strangers)
+	}
+}
+
+func TestTheGuardLetsNothingThrough(t *testing.T) {
+	t.Parallel()
+	s := newStub(t, nil)
+	g := guard{g: s.g, next: tripper(func(*http.Request) (*http.Response, error) {
+		t.Error("a request to another host went out")
+		return nil, http.ErrNotSupported
+	})}
+	if _, err := g.RoundTrip(httptest.NewRequestWithContext(t.Context(), "GET", "https://elsewhere.example/v1.0/users", nil)); !remote.Is(err, remote.ClassConnection) { //nolint:bodyclose // there is none
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -165,3 +165,35 @@ func TestCategory(t *testing.T) {
 		t.Fatal(r[0].Err)
 	}
 }
+
+// The service compares the values of a filter without case; stamps have one.
+func TestStampsDifferInCase(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, col := b.open(t)
+	writes := creates(2)
+	writes[0].Stamp.Other, writes[1].Stamp = "003Ab", writes[0].Stamp
+	writes[1].Stamp.Other = "003aB"
+	res := col.Apply(t.Context(), writes)
+	found, err := col.FindStamped(t.Context(), []record.Stamp{writes[1].Stamp})
+	if err != nil || len(found) != 1 || found[0].ID != res[1].ID {
+		t.Errorf("found %d items, error %v", len(found), err)
+	}
+}
+
+// Remove does not even try to delete what has left our folder.
+func TestRemoveAsksForNothingElse(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	box, _ := b.open(t)
+	own, err := b.CreateContact(b.users[0], "", map[string]any{"surname": "Own"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Remove(t.Context(), customization, []string{own}); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.Stats().Operations["contact.delete"]; n != 0 {
+		t.Errorf("%d deletes were sent", n)
+	}
+}
