@@ -137,23 +137,6 @@ func TestEveryWritingVerbHasADryRun(t *testing.T) {
 	})
 }
 
-// What cannot be taken back asks, and can be answered by flags.
-func TestDestructiveVerbsAsk(t *testing.T) {
-	t.Parallel()
-	walk(t, func(t *testing.T, cmd *cobra.Command) {
-		destructive := []string{
-			"crmsync users delete", "crmsync users force-delete", "crmsync mailbox reset", "crmsync mailbox reapply",
-			"crmsync connection remove", "crmsync addin remove",
-		}
-		if !slices.Contains(destructive, cmd.CommandPath()) {
-			return
-		}
-		if cmd.Flags().Lookup("yes") == nil {
-			t.Error("no --yes")
-		}
-	})
-}
-
 func TestUsageMistakes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -61,7 +61,7 @@ func (p *Progress) RunStarted(users int) {
 		return
 	}
 	p.total, p.each = users, users <= barsAtMost
-	p.bars = mpb.New(mpb.WithOutput(p.streams.Err), mpb.WithAutoRefresh(), mpb.WithWidth(p.width()))
+	p.bars = mpb.New(mpb.WithOutput(p.streams.Err), mpb.WithAutoRefresh())
 	if !p.each {
 		p.all = p.newWork("all users", int64(users))
 	}
@@ -80,6 +80,7 @@ func (p *Progress) newWork(name string, total int64) *work {
 			defer p.mu.Unlock()
 			return "  " + p.text(w)
 		})),
+		mpb.BarWidth(p.width()),
 		mpb.BarFillerClearOnComplete(),
 	)
 	return w

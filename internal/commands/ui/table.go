@@ -78,7 +78,9 @@ func (s *Streams) printTable(t Table, o Output) error {
 	if err := table.Render(); err != nil {
 		return err
 	}
-	for line := range strings.Lines(b.String()) {
+	// The library ends each padded cell that has colour once more.
+	text := strings.ReplaceAll(b.String(), " \x1b[0m", " ")
+	for line := range strings.Lines(text) {
 		if _, err := fmt.Fprintln(s.Out, strings.TrimRight(line, " \n")); err != nil {
 			return err
 		}
