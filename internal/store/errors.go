@@ -70,7 +70,10 @@ func hasPrimary(err error, code int) bool {
 	return errors.As(err, &e) && e.Code()&0xff == code
 }
 
-const cantOpen = sqlite3.SQLITE_CANTOPEN
+const (
+	cantOpen = sqlite3.SQLITE_CANTOPEN
+	readOnly = sqlite3.SQLITE_READONLY
+)
 
 // isUnique tells that a row was refused because another has the same key.
 func isUnique(err error) bool {

@@ -145,7 +145,7 @@ func (s *Store) connectReadOnly(ctx context.Context) (err error) {
 		}
 		s.readers.SetMaxOpenConns(readersAtOnce)
 		err = s.checkVersion(ctx)
-		if immutable || !hasPrimary(err, cantOpen) || hasLog(s.path) {
+		if immutable || !hasPrimary(err, cantOpen) && !hasPrimary(err, readOnly) || hasLog(s.path) {
 			return err
 		}
 		if err := s.readers.Close(); err != nil {

@@ -231,7 +231,7 @@ func (u *unpacker) hashes(n *fieldNames) record.Hashes {
 			all = all[1:]
 		}
 	}
-	for range u.uint() {
+	for left := u.uint(); left > 0 && u.err == nil; left-- {
 		f := u.field(n, u.uint())
 		out[f] = u.list(u.uint())
 	}
@@ -247,7 +247,7 @@ func (u *unpacker) differing(n *fieldNames, from record.Hashes) record.Hashes {
 		all = append(all, hs...)
 		out[f] = all[start:len(all):len(all)]
 	}
-	for range u.uint() {
+	for left := u.uint(); left > 0 && u.err == nil; left-- {
 		f := u.field(n, u.uint())
 		count := u.uint()
 		if count == 0 {
