@@ -136,7 +136,7 @@ func (c *cycle) newVersions(in reconcile.Input, decided map[string]bool) []recon
 			continue
 		}
 		moved := false
-		for _, s := range []record.Side{record.CRM, record.Mailbox} {
+		for _, s := range sides {
 			h := l.Half(s)
 			if v, ok := version[s][h.ID]; ok && v != h.Version {
 				h.Version, moved = v, true
@@ -157,6 +157,9 @@ func (c *cycle) findings(plan reconcile.Plan) []Issue {
 		i := Issue{
 			IssueKey: IssueKey{Direction: DirectionTo(f.Side.Other())},
 			Label:    f.Label, Code: codeOfFinding[f.Code], Cause: f.Reason, State: IssueInfo,
+		}
+		if len(f.Candidates) > 0 {
+			i.Cause += ": " + strings.Join(f.Candidates, ", ")
 		}
 		if f.Side == record.CRM {
 			i.CRMID = f.ID
@@ -230,7 +233,7 @@ func (c *cycle) applyWrites(ctx context.Context, quit <-chan struct{}, plan reco
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
-	for n, side := range []record.Side{record.CRM, record.Mailbox} {
+	for n, side := range sides {
 		wg.Go(func() { errs[n] = c.writeSide(ctx, quit, side, ops[side]) })
 	}
 	wg.Wait()

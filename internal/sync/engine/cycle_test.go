@@ -377,3 +377,47 @@ func TestFallsBehindAndCatchesUp(t *testing.T) {
 	w.equal()
 	w.quiet()
 }
+
+// Two records that may be the same stay apart, each named by an issue, also when a feed
+// reports them again; once their names agree they are linked.
+func TestAmbiguousStaysApart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, memory.Options{Repeat: 100}, memory.Options{})
+	a := w.crm.CreateItem("u0", contact("James", "Clyburn", "Phone", "+1 202 225 3315"))
+	w.seed(0, 3)
+	folder := w.mail.AddFolder("box0", roster.FolderName)
+	w.mail.CreateItem(folder, card("Jim", "Clyburn", "businessPhones", "+1 202 225 3315"))
+	for range 3 {
+		w.ok()
+		if n := len(w.mail.Items(folder)); n != 4 {
+			t.Fatalf("%d contacts in the mailbox, not 4\n%s", n, w.logs())
+		}
+		if n := len(w.crm.Items()); n != 4 {
+			t.Fatalf("%d records in the CRM, not 4\n%s", n, w.logs())
+		}
+	}
+	w.crm.EditItem(a, mapping.Fields{"FirstName": record.Text("Jim")})
+	if s := w.ok(); s.Linked != 1 {
+		t.Fatalf("not linked: %+v\n%s", s.Counts, s.Log)
+	}
+	w.equal()
+	w.quiet()
+}
+
+// A contact that waits in the mailbox for leave to go to the CRM is linked, not doubled,
+// when the CRM gets it from somebody else.
+func TestWaitingContactFindsItsRecord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, memory.Options{}, memory.Options{})
+	w.seed(0, 2)
+	forbid := func(o *engine.Options) { o.AllowCreateInCRM = false }
+	w.ok(forbid)
+	w.mail.CreateItem(w.folder(0), card("Bob", "Ross"))
+	w.ok(forbid)
+	w.crm.CreateItem("u0", contact("Bob", "Ross"))
+	if s := w.ok(forbid); s.Linked != 1 || s.CreatedMailbox != 0 {
+		t.Fatalf("counts: %+v\n%s", s.Counts, s.Log)
+	}
+	w.equal()
+	w.quiet()
+}

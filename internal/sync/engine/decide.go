@@ -48,7 +48,7 @@ func (c *cycle) reconcile(ctx context.Context, in *reconcile.Input) (reconcile.P
 		for _, r := range refs {
 			ids[r.Side] = append(ids[r.Side], r.ID)
 		}
-		for _, s := range []record.Side{record.CRM, record.Mailbox} {
+		for _, s := range sides {
 			changes, err := c.lookUp(ctx, s, ids[s])
 			if err != nil {
 				return plan, err

@@ -11,6 +11,9 @@ import (
 // Interval is how long after the start of a cycle the next one is due.
 const Interval = 30 * time.Minute
 
+// sides are both, in the order in which they are worked.
+var sides = [2]record.Side{record.CRM, record.Mailbox}
+
 // initialLimit is how many records of an entity a first sync brings into a mailbox.
 var initialLimit = map[record.Entity]int{record.Contacts: 10_000}
 

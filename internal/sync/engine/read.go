@@ -316,31 +316,34 @@ func (c *cycle) change(side record.Side, it remote.Item) reconcile.Change {
 }
 
 // addRetries adds the records of issues that are due, and of those where either side
-// has changed, so that they are decided with both sides in view.
+// has changed, so that they are decided with both sides in view. Where a record without
+// a link may need a partner, it also adds the other side's records that were left
+// without one: each of them has an issue.
 func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
-	have := map[record.Side]map[string]bool{record.CRM: {}, record.Mailbox: {}}
-	for _, ch := range in.CRM {
-		have[record.CRM][ch.ID] = true
+	if len(c.issues) == 0 {
+		return nil
 	}
-	for _, ch := range in.Mailbox {
-		have[record.Mailbox][ch.ID] = true
-	}
+	have := map[record.Side]map[string]bool{record.CRM: idSet(in.CRM), record.Mailbox: idSet(in.Mailbox)}
 	partner := map[record.Side]map[string]string{record.CRM: {}, record.Mailbox: {}}
 	for _, l := range in.Links {
 		partner[record.CRM][l.CRM.ID] = l.Mailbox.ID
 		partner[record.Mailbox][l.Mailbox.ID] = l.CRM.ID
 	}
+	lonely := map[record.Side]bool{ // a side has something new without a link
+		record.CRM: anyLonely(in.CRM, partner[record.CRM]), record.Mailbox: anyLonely(in.Mailbox, partner[record.Mailbox]),
+	}
 	now := c.e.Now()
 	need := map[record.Side][]string{}
 	for _, i := range c.issues {
 		ids := map[record.Side]string{record.CRM: i.CRMID, record.Mailbox: i.MailboxID}
-		for _, s := range []record.Side{record.CRM, record.Mailbox} {
+		for _, s := range sides {
 			if ids[s] == "" {
 				ids[s] = partner[s.Other()][ids[s.Other()]]
 			}
 		}
 		due := i.State == IssueOpen && !i.NextRetry.After(now) || i.Code == CodeNotAllowed && c.policy.CreateInCRM
-		if !due && !have[record.CRM][ids[record.CRM]] && !have[record.Mailbox][ids[record.Mailbox]] {
+		wanted := ids[record.CRM] == "" && lonely[record.CRM] || ids[record.Mailbox] == "" && lonely[record.Mailbox]
+		if !due && !wanted && !have[record.CRM][ids[record.CRM]] && !have[record.Mailbox][ids[record.Mailbox]] {
 			continue
 		}
 		c.touched[i.IssueKey] = true
@@ -364,6 +367,22 @@ func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
 		}
 	}
 	return nil
+}
+
+// anyLonely tells whether something present has no link.
+func anyLonely(changes []reconcile.Change, partner map[string]string) bool {
+	return slices.ContainsFunc(changes, func(ch reconcile.Change) bool {
+		_, linked := partner[ch.ID]
+		return ch.Kind == reconcile.Present && !linked
+	})
+}
+
+func idSet(changes []reconcile.Change) map[string]bool {
+	set := make(map[string]bool, len(changes))
+	for _, ch := range changes {
+		set[ch.ID] = true
+	}
+	return set
 }
 
 // opsOf asks the state what it knows of the operation ids on unlinked items.

@@ -25,7 +25,7 @@ func (c *cycle) recover(ctx context.Context) error {
 		return err
 	}
 	var s Settlement
-	for _, side := range []record.Side{record.CRM, record.Mailbox} {
+	for _, side := range sides {
 		mine := slices.DeleteFunc(slices.Clone(intents), func(i Intent) bool { return i.Side != side })
 		if len(mine) == 0 {
 			continue

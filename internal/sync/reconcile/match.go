@@ -21,11 +21,11 @@ type matcher struct {
 // test tells how alike a person and a candidate on the other side are.
 type test func(a, b *person) likeness
 
-// index returns those on the other side who may be alike, each once.
-type index func(a *person) []*person
+// index returns, in groups that may overlap, those on the other side who may be alike.
+type index func(a *person) [][]*person
 
-// match links free items one to one, by stamp, e-mail address and, on a first sync,
-// name and company, and creates the rest.
+// match links free items one to one, by stamp, e-mail address, name and company, and
+// creates the rest.
 func (p *planner) match() {
 	m := &matcher{p: p}
 	for i := range sides {
@@ -37,9 +37,7 @@ func (p *planner) match() {
 	if len(m.people[crm]) > 0 && len(m.people[mailbox]) > 0 {
 		m.byStamp()
 		m.byEmail()
-		if p.in.First {
-			m.byName()
-		}
+		m.byName()
 	}
 	m.create()
 }
@@ -56,14 +54,14 @@ func (m *matcher) byStamp() {
 			}
 		}
 	}
-	find := func(a *person) []*person {
-		out := slices.Clone(bearers[1-a.side][a.ID])
+	find := func(a *person) [][]*person {
+		groups := [][]*person{bearers[1-a.side][a.ID]}
 		if a.Stamp != nil {
-			if b := byID[1-a.side][a.Stamp.Other]; b != nil && !slices.Contains(out, b) {
-				out = append(out, b)
+			if b := byID[1-a.side][a.Stamp.Other]; b != nil {
+				groups = append(groups, []*person{b})
 			}
 		}
-		return out
+		return groups
 	}
 	stamped := func(a, b *person) likeness {
 		if names(a, b) || names(b, a) {
@@ -83,19 +81,49 @@ func (m *matcher) byStamp() {
 }
 
 func (m *matcher) byEmail() {
-	holders := [2]map[record.Hash][]*person{{}, {}}
+	// Everybody is found under each address with each word of his name, under no word if
+	// he has no name, and under any word. So an address that many share costs little.
+	const wildcard = "*"
+	type key struct {
+		address record.Hash
+		word    string
+	}
+	holders := [2]map[key][]*person{{}, {}}
+	words := func(q *person) []string {
+		if len(q.words) == 0 {
+			return []string{""}
+		}
+		return slices.Compact(slices.Sorted(slices.Values(q.words)))
+	}
+	count := func(h record.Hash) int {
+		return max(len(holders[crm][key{h, wildcard}]), len(holders[mailbox][key{h, wildcard}]))
+	}
 	for i := range sides {
 		for _, q := range m.people[i] {
 			for _, h := range q.emails {
-				holders[i][h] = append(holders[i][h], q)
+				for _, w := range append(words(q), wildcard) {
+					holders[i][key{h, w}] = append(holders[i][key{h, w}], q)
+				}
 			}
 		}
 	}
-	find := func(a *person) []*person { return union(a.emails, holders[1-a.side]) }
+	find := func(a *person) [][]*person {
+		var groups [][]*person
+		for _, h := range a.emails {
+			if len(a.words) == 0 || count(h) < 2 {
+				groups = append(groups, holders[1-a.side][key{h, wildcard}])
+				continue
+			}
+			for _, w := range append(words(a), "") {
+				groups = append(groups, holders[1-a.side][key{h, w}])
+			}
+		}
+		return groups
+	}
 	// An address that several records of a side have tells little; then names decide.
 	shared := func(a, b *person) bool {
 		for _, h := range a.emails {
-			if slices.Contains(b.emails, h) && len(holders[crm][h]) < 2 && len(holders[mailbox][h]) < 2 {
+			if slices.Contains(b.emails, h) && count(h) < 2 {
 				return false
 			}
 		}
@@ -119,22 +147,25 @@ func (m *matcher) byEmail() {
 }
 
 func (m *matcher) byName() {
+	// Everybody is found by each form of his name with his company and with any, and by
+	// the family name with each telephone number and birthday.
+	const wildcard = "*"
 	type key struct {
-		name  string
-		other record.Hash
+		name, company string
+		proof         record.Hash
 	}
 	known := [2]map[key][]*person{{}, {}}
-	keys := func(q *person) []key {
-		ks := []key{{name: q.given + q.family}}
-		if q.given+q.family == "" {
-			ks[0].name = "company " + q.company
-		}
-		if q.nick != "" && q.nick != q.given {
-			ks = append(ks, key{name: q.nick + q.family})
+	keys := func(q *person, companies ...string) []key {
+		var ks []key
+		for _, c := range companies {
+			ks = append(ks, key{name: q.given + q.family, company: c})
+			if q.nick != "" && q.nick != q.given {
+				ks = append(ks, key{name: q.nick + q.family, company: c})
+			}
 		}
 		if q.family != "" {
 			for _, h := range slices.Concat(q.phones, q.birthday) {
-				ks = append(ks, key{name: q.family, other: h})
+				ks = append(ks, key{name: q.family, proof: h})
 			}
 		}
 		return ks
@@ -145,26 +176,23 @@ func (m *matcher) byName() {
 				continue
 			}
 			m.p.details(q)
-			for _, k := range keys(q) {
+			for _, k := range keys(q, q.company, wildcard) {
 				known[i][k] = append(known[i][k], q)
 			}
 		}
 	}
-	find := func(a *person) []*person { return union(keys(a), known[1-a.side]) }
+	find := func(a *person) [][]*person {
+		companies := []string{a.company, ""}
+		if a.company == "" {
+			companies = []string{wildcard}
+		}
+		var groups [][]*person
+		for _, k := range keys(a, companies...) {
+			groups = append(groups, known[1-a.side][k])
+		}
+		return groups
+	}
 	m.tier(find, m.p.compare, "several records have this name and company", "same name and company")
-}
-
-// union returns the people under any of the keys, each once, in a fixed order.
-func union[K comparable](keys []K, people map[K][]*person) []*person {
-	if len(keys) == 1 {
-		return people[keys[0]]
-	}
-	var out []*person
-	for _, k := range keys {
-		out = append(out, people[k]...)
-	}
-	slices.SortFunc(out, func(a, b *person) int { return strings.Compare(a.ID, b.ID) })
-	return slices.Compact(out)
 }
 
 // tier links those who have exactly one candidate who is alike, and are that one's only
@@ -172,10 +200,13 @@ func union[K comparable](keys []K, people map[K][]*person) []*person {
 func (m *matcher) tier(find index, likenessOf test, several, one string) {
 	candidates := func(a *person, atLeast likeness) []*person {
 		var out []*person
-		for _, b := range find(a) {
-			if !b.settled && likenessOf(a, b) >= atLeast {
+		for _, group := range find(a) {
+			for _, b := range group {
+				if b.settled || likenessOf(a, b) < atLeast || slices.Contains(out, b) {
+					continue
+				}
 				if out = append(out, b); len(out) == maxCandidates {
-					break
+					return out
 				}
 			}
 		}
@@ -218,6 +249,7 @@ func (m *matcher) tier(find index, likenessOf test, several, one string) {
 			for n, c := range cs {
 				ids[n] = c.ID
 			}
+			slices.Sort(ids)
 			m.p.ambiguous(a.item, ids, reason)
 			aside = append(aside, a)
 		}

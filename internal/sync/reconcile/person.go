@@ -14,8 +14,8 @@ import (
 //     missing; where both have one they must agree too, an initial being enough.
 //   - The same company, or none on one side, is enough, unless what else both hold of a
 //     person (addresses, telephone numbers, birthday) speaks against it.
-//   - Different companies are different people, unless something else of both agrees
-//     and nothing else differs.
+//   - Different companies are different people, unless a telephone number or the birthday
+//     agrees and nothing else differs.
 //   - A given name that is only close (an initial, a short form) needs the same company and
 //     a telephone number or birthday in common.
 //   - What is likely but not sure is never linked and never created twice: a person
@@ -148,6 +148,8 @@ func (p *planner) compare(a, b *person) likeness {
 				return likely
 			}
 			return different
+		case company == differs && !proof:
+			return different
 		case company == differs:
 			return p.compareRest(a, b)
 		case birthday == differs:
@@ -164,31 +166,22 @@ func (p *planner) compare(a, b *person) likeness {
 	return likely
 }
 
-// compareRest compares two people of the same name and of different companies by all
-// else that both hold.
+// compareRest compares two people of the same name and of different companies, who have
+// a telephone number or a birthday in common, by all else that both hold.
 func (p *planner) compareRest(a, b *person) likeness {
 	ha, hb := p.hash(a.item), p.hash(b.item)
-	agree, differ := 0, 0
 	for _, f := range p.fields {
 		switch f.Field {
 		case record.GivenName, record.FamilyName, record.MiddleName, record.Suffix, record.Nickname, record.Salutation, record.Company:
-			continue
-		}
-		switch accordOf(ha[f.Field], hb[f.Field]) {
-		case agrees:
-			agree++
-		case differs:
-			differ++
+		case record.BusinessPhones, record.HomePhones, record.MobilePhone: // compared all together
+		default:
+			if accordOf(ha[f.Field], hb[f.Field]) == differs {
+				return likely
+			}
 		}
 	}
-	switch {
-	case agree == 0:
-		return different
-	case differ == 0:
-		return alike
-	}
-	if accordOf(a.phones, b.phones) == agrees || accordOf(a.birthday, b.birthday) == agrees {
+	if accordOf(a.phones, b.phones) == differs {
 		return likely
 	}
-	return different
+	return alike
 }

@@ -35,7 +35,7 @@ package reconcile
 // A record without a link
 //
 //   - Our stamp in one item that names the other links them, then an e-mail address,
-//     then, on a first sync, name and company. Each needs exactly one candidate on both
+//     then name and company. Each needs exactly one candidate on both
 //     sides; else nothing is linked or created and a Finding names them.
 //   - Linking two items is a merge with empty bases: what only one side holds goes to
 //     the other, and what differs is a conflict.

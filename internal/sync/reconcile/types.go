@@ -179,8 +179,8 @@ type Input struct {
 	// unless it was read for another reason; it may be there all the same.
 	CRM     []Change
 	Mailbox []Change
-	// First says that this is the first sync: matching by name, limits and the
-	// exclusion of imported records apply.
+	// First says that this is the first sync: its limit and the exclusion of imported
+	// records apply.
 	First bool
 	// Ops says what is known of the operation ids that unlinked items bear.
 	Ops map[record.OpID]OpState
