@@ -179,7 +179,7 @@ func remote(e Endpoints) caller {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrNotRunning, err)
 		}
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		reply, err := io.ReadAll(res.Body)
 		if err != nil {
 			return err

@@ -59,7 +59,7 @@ func (s *Sandbox) operations() map[string]operation {
 		"clear-faults":  with(s.clearFaults),
 		"knobs":         with(s.turn),
 		"reset":         with(func(context.Context, none) (any, error) { return nil, s.reset() }),
-		"stop":          with(func(context.Context, none) (any, error) { s.askToStop(); return nil, nil }),
+		"stop":          with(func(context.Context, none) (any, error) { s.askToStop(); return nil, nil }), //nolint:contextcheck // ending a sandbox outlives the request for it
 	}
 }
 

@@ -59,7 +59,7 @@ func replaceFile(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // fails once the file is renamed
+	defer func() { _ = os.Remove(f.Name()) }() // fails once the file is renamed
 	if err := write(f); err != nil {
 		return errors.Join(err, f.Close())
 	}

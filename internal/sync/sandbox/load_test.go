@@ -222,7 +222,7 @@ func TestRealExport(t *testing.T) {
 		} else {
 			res, err = s.LoadMailbox(t.Context(), adaKeller, "", f)
 		}
-		f.Close()
+		_ = f.Close()
 		if err != nil || len(res.Problems) > 0 || res.Created < 500 {
 			t.Errorf("%s: %+v %v", side, res, err)
 		}

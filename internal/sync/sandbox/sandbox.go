@@ -99,7 +99,7 @@ func Start(ctx context.Context, o Options) (*Sandbox, error) {
 	}
 	s.world.Store(w)
 	if err := s.listen(ctx, o.Random); err != nil {
-		return nil, errors.Join(err, s.Stop())
+		return nil, errors.Join(err, s.Stop()) //nolint:contextcheck // the end of ctx is a reason to stop, not to stop half-way
 	}
 	return s, nil
 }
@@ -260,7 +260,7 @@ func (s *Sandbox) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-s.stopped:
 	}
-	return s.Stop()
+	return s.Stop() //nolint:contextcheck // the end of ctx is the reason
 }
 
 // Stop ends the sandbox: open requests are answered, the data is made durable. The

@@ -160,7 +160,7 @@ func restoreGraph(s *m365.Server, path string) (size int64, changes int, err err
 	if err != nil {
 		return 0, 0, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read from
 	r := bufio.NewReaderSize(f, 1<<16)
 	for first := true; ; first = false {
 		line, err := r.ReadBytes('\n')

@@ -30,7 +30,7 @@ type fields map[string]any
 // insert adds a row and returns its id.
 func (s *Server) insert(w write, sc *schema, in fields) (string, *failure) {
 	r := &row{schema: sc, vals: blank(sc)}
-	if f := s.assign(w, r, in); f != nil {
+	if f := s.assign(r, in); f != nil {
 		return "", f
 	}
 	if sc.byName["ownerid"] != nil && r.get("OwnerId") == "" {
@@ -60,7 +60,7 @@ func (s *Server) update(w write, sc *schema, id string, in fields) *failure {
 		return f
 	}
 	r := old.clone()
-	if f := s.assign(w, r, in); f != nil {
+	if f := s.assign(r, in); f != nil {
 		return f
 	}
 	if f := s.check(w, r, old); f != nil {
@@ -136,7 +136,7 @@ func (s *Server) lockFailure() *failure {
 }
 
 // assign converts and stores the given values.
-func (s *Server) assign(w write, r *row, in fields) *failure {
+func (s *Server) assign(r *row, in fields) *failure {
 	for _, name := range sortedNames(in) {
 		if name == "attributes" || strings.EqualFold(name, "id") {
 			continue

@@ -390,6 +390,7 @@ func (t *Transaction) stage(change func(w write) *failure) error {
 	s := t.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.commitDue()
 	if t.over {
 		return errClosed
 	}

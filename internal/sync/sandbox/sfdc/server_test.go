@@ -67,7 +67,7 @@ func (o *org) login() {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	var m map[string]any
 	if err := json.NewDecoder(res.Body).Decode(&m); err != nil {
 		o.t.Fatal(err)
@@ -128,7 +128,7 @@ func (o *org) do(method, path, body string, headers ...string) result {
 	if err != nil {
 		return result{err: err}
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(res.Body)
 	return result{status: res.StatusCode, header: res.Header, body: b, err: err}
 }

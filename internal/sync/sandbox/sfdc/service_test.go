@@ -80,25 +80,30 @@ func TestTokenEndpoint(t *testing.T) {
 		{"jwt without a signature", jwt(sign(key, "none", claims())), "invalid_grant"},
 		{"no jwt", jwt("a.b.c"), "invalid_grant"},
 	} {
-		res, err := http.PostForm(o.http.URL+"/services/oauth2/token", tt.form)
+		res, err := o.http.Client().PostForm(o.http.URL+"/services/oauth2/token", tt.form)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var m map[string]string
 		_ = json.NewDecoder(res.Body).Decode(&m)
-		res.Body.Close()
+		_ = res.Body.Close()
 		if strings.HasPrefix(tt.want, "005") {
-			if res.StatusCode != 200 || !strings.HasSuffix(m["id"], tt.want) || m["access_token"] == "" || m["scope"] == "" {
+			if res.StatusCode != http.StatusOK || !strings.HasSuffix(m["id"], tt.want) || m["access_token"] == "" || m["scope"] == "" {
 				t.Errorf("%s: %d %v", tt.name, res.StatusCode, m)
 			}
-		} else if res.StatusCode != 400 || m["error"] != tt.want || m["error_description"] == "" {
+		} else if res.StatusCode != http.StatusBadRequest || m["error"] != tt.want || m["error_description"] == "" {
 			t.Errorf("%s: %d %v, want %s", tt.name, res.StatusCode, m, tt.want)
 		}
 	}
-	req, _ := http.NewRequest("POST", o.http.URL+"/services/oauth2/token", strings.NewReader("grant_type=client_credentials"))
+	req, _ := http.NewRequest(http.MethodPost, o.http.URL+"/services/oauth2/token", strings.NewReader("grant_type=client_credentials"))
 	req.SetBasicAuth("app", "hush")
-	if res, err := http.DefaultClient.Do(req); err != nil || res.StatusCode != 200 {
-		t.Errorf("basic authentication: %v %v", res, err)
+	res, err := o.http.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("basic authentication: %d", res.StatusCode)
 	}
 }
 

@@ -428,6 +428,15 @@ func TestDeletedMergedHiddenAndPurgedRows(t *testing.T) {
 	if m := o.row(deleted); m["IsDeleted"] != false {
 		t.Errorf("undeleted %v", m)
 	}
+	if err := o.UndeleteContact(loser); err != nil {
+		t.Fatal(err)
+	}
+	if m := o.row(loser); m["MasterRecordId"] != nil {
+		t.Errorf("a loser that came back still names its master: %v", m)
+	}
+	if err := o.Merge(winner, loser); err != nil {
+		t.Fatal(err)
+	}
 	// After 15 days the recycle bin is empty.
 	o.clock.add(binLife + time.Minute)
 	o.login()
@@ -499,6 +508,17 @@ func TestRowsBecomeVisibleLate(t *testing.T) {
 	if got := o.names("query", "SELECT LastName FROM Contact WHERE LastName = 'Slow' AND SystemModstamp = 2026-11-02T09:11:00Z"); got != "Slow" {
 		t.Error("not visible, or with another stamp")
 	}
+	if err := o.UpdateContact(old, Fields{"Title": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.UpdateContact(old, Fields{"Title": "2"}); err == nil {
+		t.Error("a locked row was changed")
+	}
+	o.clock.add(time.Minute)
+	if err := o.UpdateContact(old, Fields{"Title": "2"}); err != nil {
+		t.Errorf("the lock outlived its transaction: %v", err)
+	}
+	o.clock.add(time.Minute)
 	tx = o.Begin()
 	if err := tx.DeleteContact(old); err != nil {
 		t.Fatal(err)
