@@ -197,12 +197,15 @@ func (s *tokenSource) form() (url.Values, error) {
 		}
 		return url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {assertion}}, nil
 	}
+	// An app may ask for no secret with a refresh token.
 	if s.cfg.Secret != nil {
 		v, err := secret(s.cfg.Secret)
-		if err != nil {
+		if err != nil && s.cfg.Auth != AuthRefreshToken {
 			return nil, err
 		}
-		f.Set("client_secret", v)
+		if err == nil {
+			f.Set("client_secret", v)
+		}
 	}
 	f.Set("grant_type", "client_credentials")
 	if s.cfg.Auth == AuthRefreshToken {

@@ -3,13 +3,16 @@ package salesforce_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/remote/salesforce"
+	"github.com/crmsync/crmsync/internal/sync/remote/transport"
 	"github.com/crmsync/crmsync/internal/sync/sandbox/sfdc"
 )
 
@@ -345,5 +348,51 @@ func TestLostLocatorWithARowChangedMeanwhile(t *testing.T) {
 	}
 	if len(want) != 0 {
 		t.Errorf("%d rows were skipped", len(want))
+	}
+}
+
+// canned answers one resource with a text and passes everything else on.
+type canned struct {
+	base http.RoundTripper
+	path string
+	body func() string
+}
+
+func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.Contains(r.URL.Path, c.path) {
+		return c.base.RoundTrip(r)
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+		Body: io.NopCloser(strings.NewReader(c.body())),
+	}, nil
+}
+
+// The list of deletions may name a record that was restored since: it is no proof
+// against a record that is there.
+func TestRestoredRecordInTheListOfDeletions(t *testing.T) {
+	t.Parallel()
+	o := newOrg(t)
+	id := o.contact(t, "Abel")
+	asked := 0
+	s := o.open(t, func(c *salesforce.Config) {
+		c.Base = canned{base: transport.NewBase(), path: "/deleted/", body: func() string {
+			asked++
+			return `{"deletedRecords":[{"id":"` + id + `","deletedDate":"2026-05-04T03:30:00.000+0000"}],"latestDateCovered":"2026-05-04T04:00:00.000+0000"}`
+		}}
+	})
+	cursor := read(t, s, "").Cursor
+	for range 4 {
+		o.clock.advance(40 * time.Minute)
+		feed := read(t, s, cursor)
+		for _, c := range feed.Changes {
+			if c.Kind != remote.Present {
+				t.Errorf("a record that exists is reported with kind %d", c.Kind)
+			}
+		}
+		cursor = feed.Cursor
+	}
+	if asked == 0 {
+		t.Error("the list of deletions was never asked for")
 	}
 }
