@@ -78,31 +78,53 @@ func (b *bench) login() {
 
 func (b *bench) askToken(tenant string, form url.Values) (int, http.Header, map[string]any) {
 	b.t.Helper()
-	res, err := b.srv.Client().PostForm(b.srv.URL+"/"+tenant+"/oauth2/v2.0/token", form)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, b.srv.URL+"/"+tenant+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.read(res)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	a, err := b.send(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.read(a)
 }
 
-func (b *bench) read(res *http.Response) (int, http.Header, map[string]any) {
-	b.t.Helper()
-	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(res.Body)
+// answer is a response that was read as far as it came; broken says why not to its end.
+type answer struct {
+	status int
+	header http.Header
+	text   []byte
+	broken error
+}
+
+func (b *bench) send(req *http.Request) (answer, error) {
+	res, err := b.srv.Client().Do(req)
 	if err != nil {
-		b.t.Fatal(err)
+		return answer{}, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	a := answer{status: res.StatusCode, header: res.Header}
+	a.text, a.broken = io.ReadAll(res.Body)
+	return a, nil
+}
+
+func (b *bench) read(a answer) (int, http.Header, map[string]any) {
+	b.t.Helper()
+	if a.broken != nil {
+		b.t.Fatal(a.broken)
 	}
 	var out map[string]any
-	if len(text) > 0 && strings.Contains(res.Header.Get("Content-Type"), "json") {
-		if err := json.Unmarshal(text, &out); err != nil {
-			b.t.Fatalf("answer %q: %v", text, err)
+	if len(a.text) > 0 && strings.Contains(a.header.Get("Content-Type"), "json") {
+		if err := json.Unmarshal(a.text, &out); err != nil {
+			b.t.Fatalf("answer %q: %v", a.text, err)
 		}
 	}
-	return res.StatusCode, res.Header, out
+	return a.status, a.header, out
 }
 
 // try sends a request; path is below /v1.0 or a whole link. Headers are "Name: value".
-func (b *bench) try(method, path string, body any, headers ...string) (*http.Response, error) {
+func (b *bench) try(method, path string, body any, headers ...string) (answer, error) {
 	b.t.Helper()
 	var in io.Reader
 	if body != nil {
@@ -138,7 +160,7 @@ func (b *bench) try(method, path string, body any, headers ...string) (*http.Res
 			req.Header.Set(k, v)
 		}
 	}
-	return b.srv.Client().Do(req)
+	return b.send(req)
 }
 
 // do sends a request, checks the answer against Microsoft's description where that is at

@@ -427,7 +427,7 @@ func tombOf(r *contactRec, seq int64) tombRec {
 
 // moveContact puts a contact into another folder, or back from Deleted Items: its regular
 // id changes, its immutable id does not.
-func (s *Server) moveContact(m *mailbox, old *contactRec, to *folder) (*contactRec, error) {
+func (s *Server) moveContact(m *mailbox, old *contactRec, to *folder) error {
 	r := *old
 	r.Seq = m.user.Seq + 1
 	r.Regular = itemID(regularPrefix, m.user.ID, s.opt.Seed, "regular", r.Seq)
@@ -438,5 +438,5 @@ func (s *Server) moveContact(m *mailbox, old *contactRec, to *folder) (*contactR
 	if !old.Deleted {
 		c.Tombs = []tombRec{tombOf(old, r.Seq)}
 	}
-	return &r, s.commit(c)
+	return s.commit(c)
 }

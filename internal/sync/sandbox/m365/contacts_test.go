@@ -214,7 +214,7 @@ func TestShapeOfMicrosoftsSDK(t *testing.T) {
 	_, _ = w.Write([]byte(`{"@odata.type":"#microsoft.graph.contact","surname":"S"}`))
 	_ = w.Close()
 	// A reader of no known length makes the client send chunks.
-	req, _ := http.NewRequest("POST", b.srv.URL+"/v1.0/users/ada%40contoso.example/contactFolders/"+url.QueryEscape(fid)+"/contacts", io.MultiReader(&z))
+	req, _ := http.NewRequest(http.MethodPost, b.srv.URL+"/v1.0/users/ada%40contoso.example/contactFolders/"+url.QueryEscape(fid)+"/contacts", io.MultiReader(&z))
 	for k, v := range map[string]string{
 		"Authorization": "Bearer " + b.token, "Content-Type": "application/json", "Content-Encoding": "gzip", "Accept-Encoding": "gzip",
 		"Prefer": immutablePrefer + ",odata.maxpagesize=2", "client-request-id": "11111111-2222-4333-8444-555555555555",
@@ -226,7 +226,7 @@ func TestShapeOfMicrosoftsSDK(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != 201 || res.Header.Get("Content-Encoding") != "gzip" || res.Header.Get("client-request-id") != "11111111-2222-4333-8444-555555555555" ||
+	if res.StatusCode != http.StatusCreated || res.Header.Get("Content-Encoding") != "gzip" || res.Header.Get("client-request-id") != "11111111-2222-4333-8444-555555555555" ||
 		res.Header.Get("request-id") == "" || res.Header.Get("Date") != "Wed, 04 Mar 2026 05:06:07 GMT" {
 		t.Fatalf("status %d, headers %v", res.StatusCode, res.Header)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 )
 
@@ -151,7 +152,7 @@ func (s *Server) resume(c *call, m *mailbox, f *folder) (place, *apiError) {
 	}
 	if text == "" {
 		names, err := c.query.selected("microsoft.graph.contact", contactProperties)
-		if e, ok := err.(*apiError); ok {
+		if e := (*apiError)(nil); errors.As(err, &e) {
 			return place{}, e
 		}
 		u := m.user
@@ -210,7 +211,7 @@ type deltaFaults struct{ replay, duplicates, shuffle, unknown, emptyPages bool }
 
 func (s *Server) deltaFaults(m *mailbox, c *call) (o deltaFaults) {
 	for _, f := range s.faults {
-		if !f.applies(s, "contacts.delta", m, c) {
+		if !f.applies("contacts.delta", m, c) {
 			continue
 		}
 		switch f.Kind {

@@ -183,8 +183,8 @@ func TestApps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text, _ := readAll(res); res.StatusCode != 201 || len(text) != 0 {
-		t.Errorf("install: %d %q", res.StatusCode, text)
+	if res.status != 201 || len(res.text) != 0 {
+		t.Errorf("install: %d %q", res.status, res.text)
 	}
 	b.want(409, "POST", path, bind)
 	b.want(404, "POST", path, map[string]any{"teamsApp@odata.bind": "https://graph.microsoft.com/v1.0/appCatalogs/teamsApps('none')"})

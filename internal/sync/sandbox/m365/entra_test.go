@@ -53,7 +53,7 @@ func TestTokenEndpoint(t *testing.T) {
 			t.Errorf("%s: the secret is in the answer", tc.name)
 		}
 	}
-	res, err := b.srv.Client().Get(b.srv.URL + "/" + tenantID + "/v2.0/.well-known/openid-configuration")
+	res, err := b.try("GET", b.srv.URL+"/"+tenantID+"/v2.0/.well-known/openid-configuration", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -130,7 +130,7 @@ func (s *Server) OnRequest(hook func(op, user string)) {
 	s.onRequest = hook
 }
 
-func (a *activeFault) applies(s *Server, op string, m *mailbox, c *call) bool {
+func (a *activeFault) applies(op string, m *mailbox, c *call) bool {
 	if op == "batch" || op == "token" {
 		if a.Op != op {
 			return false
@@ -169,7 +169,7 @@ func (s *Server) plan(c *call, t *target) faultPlan { return s.planOp(c, t.op, t
 func (s *Server) planOp(c *call, op string, m *mailbox, writes bool) (p faultPlan) {
 	for _, a := range s.faults {
 		isDelta := strings.HasPrefix(string(a.Kind), "delta-")
-		if isDelta || !a.applies(s, op, m, c) || (a.Kind == FaultLag && !writes) {
+		if isDelta || !a.applies(op, m, c) || (a.Kind == FaultLag && !writes) {
 			continue
 		}
 		if p.strikes != nil && a.Kind != FaultLatency && a.Kind != FaultLag {

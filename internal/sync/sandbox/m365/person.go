@@ -254,8 +254,7 @@ func (s *Server) RestoreContact(user, id string) error {
 		if f == nil {
 			f = m.defaultFolder()
 		}
-		_, err := s.moveContact(m, r, f)
-		return err
+		return s.moveContact(m, r, f)
 	})
 }
 
@@ -270,8 +269,7 @@ func (s *Server) MoveContact(user, id, folder string) error {
 		if err != nil || f.ID == r.Folder {
 			return err
 		}
-		_, err = s.moveContact(m, r, f)
-		return err
+		return s.moveContact(m, r, f)
 	})
 }
 
