@@ -71,7 +71,7 @@ type verdict struct {
 // merge plans what brings a pair in step. Where up is not empty, the two are not linked
 // yet, and up says why they belong together.
 func (p *planner) merge(pr pair, up string) {
-	verdicts := make([]verdict, len(p.fields))
+	verdicts := p.verdicts
 	blocked := false
 	for n, f := range p.fields {
 		v := p.judge(&pr, f)

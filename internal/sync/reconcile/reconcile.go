@@ -89,6 +89,8 @@ type planner struct {
 	conflicts []Conflict
 	findings  []Finding
 	reread    map[Ref]bool
+	// verdicts is used by one merge after the other.
+	verdicts []verdict
 }
 
 // dated is an operation with the time by which creates are ordered.
@@ -104,6 +106,7 @@ func Reconcile(in Input) Plan {
 		in: in, fields: fieldsOf(in.Policy),
 		twins: map[string][]*item{}, claims: map[string][]*item{}, reread: map[Ref]bool{},
 	}
+	p.verdicts = make([]verdict, len(p.fields))
 	p.items = [2]map[string]*item{latest(crm, in.CRM), latest(mailbox, in.Mailbox)}
 	p.indexLinks()
 	p.readStamps()
