@@ -9,18 +9,18 @@ import (
 
 // CRM wraps a CRM.
 func (p *Plan) CRM(c remote.CRM) remote.CRM {
-	return &crm{CRM: c, system: system{System: c, p: p, side: record.CRM}}
+	return &crm{CRM: c, system: system{inner: c, p: p, side: record.CRM}}
 }
 
 // Mail wraps a mail system.
 func (p *Plan) Mail(m remote.Mail) remote.Mail {
-	return &mail{Mail: m, system: system{System: m, p: p, side: record.Mailbox}}
+	return &mail{Mail: m, system: system{inner: m, p: p, side: record.Mailbox}}
 }
 
 type system struct {
-	remote.System
-	p    *Plan
-	side record.Side
+	inner remote.System
+	p     *Plan
+	side  record.Side
 }
 
 // failing makes a call whose answer is an error alone.
@@ -49,15 +49,15 @@ func answering[T any](ctx context.Context, s system, c Call, send func(context.C
 }
 
 func (s system) check(ctx context.Context) error {
-	return s.failing(ctx, Call{Method: "check"}, s.System.Check)
+	return s.failing(ctx, Call{Method: "check"}, s.inner.Check)
 }
 
 func (s system) checkUser(ctx context.Context, user string) error {
-	return s.failing(ctx, Call{Method: "check user"}, func(ctx context.Context) error { return s.System.CheckUser(ctx, user) })
+	return s.failing(ctx, Call{Method: "check user"}, func(ctx context.Context) error { return s.inner.CheckUser(ctx, user) })
 }
 
 func (s system) people(ctx context.Context) ([]remote.Person, error) {
-	return answering(ctx, s, Call{Method: "people"}, s.System.People)
+	return answering(ctx, s, Call{Method: "people"}, s.inner.People)
 }
 
 type crm struct {

@@ -154,7 +154,7 @@ func (s suite) feeds() {
 		f.World.MoveOut(t, ids[0])
 		out := changes(t, c, remote.Query{Cursor: old.Cursor})
 		must(t, out, ids[0], remote.Removed)
-		res := c.Get(context.Background(), ids)
+		res := c.Get(t.Context(), ids)
 		if res[0].Err != nil || !res[0].Elsewhere || res[0].Item.ID != ids[0] {
 			t.Errorf("get after the move: error %v, elsewhere %v, id %q", res[0].Err, res[0].Elsewhere, res[0].Item.ID)
 		}
@@ -178,7 +178,7 @@ func (s suite) feeds() {
 		if _, ok := of(changes(t, c, remote.Query{}), ids[0]); ok {
 			t.Error("a feed without a cursor has the hidden record")
 		}
-		if res := c.Get(context.Background(), ids); res[0].Err != nil || !res[0].Elsewhere {
+		if res := c.Get(t.Context(), ids); res[0].Err != nil || !res[0].Elsewhere {
 			t.Errorf("get of the hidden record: error %v, elsewhere %v; want it elsewhere", res[0].Err, res[0].Elsewhere)
 		}
 	})
@@ -199,12 +199,12 @@ func (s suite) feeds() {
 	s.run("a cursor that cannot be read from is lost", func(t *testing.T, f Fixture) {
 		f.create(t, 1)
 		c := f.Open()
-		_, err := c.Changes(context.Background(), remote.Query{Cursor: "of another program"})
+		_, err := c.Changes(t.Context(), remote.Query{Cursor: "of another program"})
 		wantClass(t, err, remote.ClassCursorLost)
 		need(t, f.World.ExpireCursors != nil, "expire cursors")
 		old := changes(t, c, remote.Query{})
 		f.World.ExpireCursors(t)
-		_, err = c.Changes(context.Background(), remote.Query{Cursor: old.Cursor})
+		_, err = c.Changes(t.Context(), remote.Query{Cursor: old.Cursor})
 		wantClass(t, err, remote.ClassCursorLost)
 		if feed := changes(t, c, remote.Query{}); len(feed.Changes) != 1 {
 			t.Errorf("%d changes after the cursor was lost, want 1", len(feed.Changes))
@@ -217,11 +217,11 @@ func (s suite) feeds() {
 		c := f.Open()
 		old := changes(t, c, remote.Query{})
 		f.World.DeleteContainer(t)
-		_, err := c.Changes(context.Background(), remote.Query{Cursor: old.Cursor})
+		_, err := c.Changes(t.Context(), remote.Query{Cursor: old.Cursor})
 		wantClass(t, err, remote.ClassContainerGone)
-		_, err = c.Changes(context.Background(), remote.Query{})
+		_, err = c.Changes(t.Context(), remote.Query{})
 		wantClass(t, err, remote.ClassContainerGone)
-		wantClass(t, c.Apply(context.Background(), []remote.Write{f.write(5)})[0].Err, remote.ClassContainerGone)
+		wantClass(t, c.Apply(t.Context(), []remote.Write{f.write(5)})[0].Err, remote.ClassContainerGone)
 	})
 }
 
@@ -232,7 +232,7 @@ func (s suite) reads() {
 		ours := apply(t, c, f.write(9))[0].ID
 		f.World.Delete(t, ids[1])
 		asked := []string{ids[2], ids[1], ours, ids[0]}
-		res := c.Get(context.Background(), asked)
+		res := c.Get(t.Context(), asked)
 		if len(res) != len(asked) {
 			t.Fatalf("%d results for %d ids", len(res), len(asked))
 		}
@@ -261,12 +261,12 @@ func (s suite) reads() {
 
 	s.run("get of many and of none", func(t *testing.T, f Fixture) {
 		c := f.Open()
-		if res := c.Get(context.Background(), nil); len(res) != 0 {
+		if res := c.Get(t.Context(), nil); len(res) != 0 {
 			t.Errorf("%d results for no id", len(res))
 		}
 		ids := f.create(t, 45)
 		slices.Reverse(ids)
-		for i, r := range c.Get(context.Background(), ids) {
+		for i, r := range c.Get(t.Context(), ids) {
 			if r.Err != nil || r.Item.ID != ids[i] {
 				t.Fatalf("result %d: id %q, error %v; want %q", i, r.Item.ID, r.Err, ids[i])
 			}
@@ -276,7 +276,7 @@ func (s suite) reads() {
 	s.run("stamps are found, and only those asked for", func(t *testing.T, f Fixture) {
 		c := f.Open()
 		if !c.Capabilities().Stamps {
-			found, err := c.FindStamped(context.Background(), []record.Stamp{stamp(1)})
+			found, err := c.FindStamped(t.Context(), []record.Stamp{stamp(1)})
 			if len(found) != 0 || err != nil {
 				t.Errorf("without stamps, %d items and error %v", len(found), err)
 			}
@@ -292,7 +292,7 @@ func (s suite) reads() {
 		for i := 5; i < 25; i++ {
 			asked = append(asked, stamp(i))
 		}
-		found, err := f.Open().FindStamped(context.Background(), asked)
+		found, err := f.Open().FindStamped(t.Context(), asked)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -310,7 +310,7 @@ func (s suite) reads() {
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("found (-want +got):\n%s", d)
 		}
-		if found, err := c.FindStamped(context.Background(), nil); len(found) != 0 || err != nil {
+		if found, err := c.FindStamped(t.Context(), nil); len(found) != 0 || err != nil {
 			t.Errorf("no stamps asked for: %d items, error %v", len(found), err)
 		}
 	})
@@ -321,7 +321,7 @@ func (s suite) reads() {
 			t.Skip("skipped: the collection has no stamps")
 		}
 		made := apply(t, c, f.write(4))
-		found, err := c.FindStamped(context.Background(), []record.Stamp{stamp(4)})
+		found, err := c.FindStamped(t.Context(), []record.Stamp{stamp(4)})
 		if err != nil || len(found) != 1 || found[0].ID != made[0].ID {
 			t.Fatalf("found %d items, error %v", len(found), err)
 		}
@@ -336,7 +336,7 @@ func (s suite) reads() {
 		need(t, f.World.Copy != nil && c.Capabilities().Stamps, "copy items with their stamps")
 		made := apply(t, c, f.write(4))[0].ID
 		copied := f.World.Copy(t, made)
-		found, err := c.FindStamped(context.Background(), []record.Stamp{stamp(4)})
+		found, err := c.FindStamped(t.Context(), []record.Stamp{stamp(4)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -489,10 +489,10 @@ func (s suite) writes() {
 		id := apply(t, c, f.write(1))[0].ID
 		title, _ := f.plain(t)
 		apply(t, c, remote.Write{Kind: remote.Update, ID: id, Set: f.native(record.Record{title: record.Text("Ours")}), Stamp: stamp(2)})
-		if found, err := c.FindStamped(context.Background(), []record.Stamp{stamp(1)}); len(found) != 0 || err != nil {
+		if found, err := c.FindStamped(t.Context(), []record.Stamp{stamp(1)}); len(found) != 0 || err != nil {
 			t.Errorf("the old stamp finds %d items, error %v", len(found), err)
 		}
-		if found, err := c.FindStamped(context.Background(), []record.Stamp{stamp(2)}); len(found) != 1 || err != nil {
+		if found, err := c.FindStamped(t.Context(), []record.Stamp{stamp(2)}); len(found) != 1 || err != nil {
 			t.Errorf("the new stamp finds %d items, error %v", len(found), err)
 		}
 	})
@@ -517,7 +517,7 @@ func (s suite) writes() {
 		f.World.Edit(t, id, f.native(record.Record{department: record.Text("Meanwhile")}))
 		tick()
 		w := remote.Write{Kind: remote.Update, ID: id, Version: read.Version, Set: f.native(record.Record{title: record.Text("Ours")}), Stamp: stamp(1)}
-		wantClass(t, c.Apply(context.Background(), []remote.Write{w})[0].Err, remote.ClassConflict)
+		wantClass(t, c.Apply(t.Context(), []remote.Write{w})[0].Err, remote.ClassConflict)
 		want := f.sample(0)
 		want[department] = record.Text("Meanwhile")
 		now := get(t, c, id)
@@ -544,7 +544,7 @@ func (s suite) writes() {
 		ids := f.create(t, 3)
 		old := changes(t, c, remote.Query{})
 		apply(t, c, remote.Write{Kind: remote.Delete, ID: ids[0]}, remote.Write{Kind: remote.Delete, ID: ids[2], Version: get(t, c, ids[2]).Version})
-		res := c.Get(context.Background(), ids)
+		res := c.Get(t.Context(), ids)
 		wantClass(t, res[0].Err, remote.ClassGone)
 		wantClass(t, res[2].Err, remote.ClassGone)
 		if res[1].Err != nil {
@@ -593,7 +593,7 @@ func (s suite) batches() {
 			{Kind: remote.Delete, ID: ids[3]},
 			f.write(8),
 		}
-		res := c.Apply(context.Background(), writes)
+		res := c.Apply(t.Context(), writes)
 		if len(res) != len(writes) {
 			t.Fatalf("%d results for %d writes", len(res), len(writes))
 		}
@@ -622,7 +622,7 @@ func (s suite) batches() {
 		e := c.Capabilities().Mapping.Entries[i]
 		bad := f.write(1)
 		bad.Set[e.Native[0]] = record.Text(strings.Repeat("x", e.MaxLen+1))
-		res := c.Apply(context.Background(), []remote.Write{f.write(0), bad, f.write(2)})
+		res := c.Apply(t.Context(), []remote.Write{f.write(0), bad, f.write(2)})
 		if res[0].Err != nil || res[2].Err != nil {
 			t.Errorf("the others: %v, %v", res[0].Err, res[2].Err)
 		}
@@ -658,7 +658,7 @@ func (s suite) batches() {
 
 	s.run("no writes, no requests", func(t *testing.T, f Fixture) {
 		c := f.Open()
-		if res := c.Apply(context.Background(), nil); len(res) != 0 || c.Requests() != 0 {
+		if res := c.Apply(t.Context(), nil); len(res) != 0 || c.Requests() != 0 {
 			t.Errorf("%d results, %d requests", len(res), c.Requests())
 		}
 	})
@@ -669,10 +669,10 @@ func (s suite) batches() {
 		var wg sync.WaitGroup
 		for i := range 4 {
 			wg.Go(func() {
-				if r := c.Apply(context.Background(), []remote.Write{f.write(i)})[0]; r.Err != nil {
+				if r := c.Apply(t.Context(), []remote.Write{f.write(i)})[0]; r.Err != nil {
 					t.Errorf("write %d: %v", i, r.Err)
 				}
-				if _, err := c.Changes(context.Background(), remote.Query{}); err != nil {
+				if _, err := c.Changes(t.Context(), remote.Query{}); err != nil {
 					t.Errorf("feed %d: %v", i, err)
 				}
 			})
@@ -688,7 +688,7 @@ func (s suite) failures() {
 	s.run("what ended with its context is told, and not done", func(t *testing.T, f Fixture) {
 		c := f.Open()
 		id := f.create(t, 1)[0]
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err := c.Changes(ctx, remote.Query{})
 		wantClass(t, err, remote.ClassTransient)
@@ -711,7 +711,7 @@ func (s suite) failures() {
 				bad.Set[n] = record.Text(secret + strings.Repeat(secret, 6000))
 			}
 		}
-		res := c.Apply(context.Background(), []remote.Write{
+		res := c.Apply(t.Context(), []remote.Write{
 			{Kind: remote.Update, ID: ids[0], Set: f.native(record.Record{title: record.Text(secret)}), Stamp: stamp(0)},
 			{Kind: remote.Update, ID: ids[1], Version: "W/\"stale\"", Set: f.native(record.Record{title: record.Text(secret)}), Stamp: stamp(1)},
 			bad,

@@ -1,7 +1,6 @@
 package remotetest
 
 import (
-	"context"
 	"slices"
 	"testing"
 
@@ -29,22 +28,20 @@ func RunCRM(t *testing.T, newFixture func(t *testing.T) CRMFixture) {
 			test(t, f, Fixture{Side: record.CRM, World: f.World, Open: func() remote.Collection { return f.CRM.Collection(record.Contacts) }})
 		})
 	}
-	ctx := context.Background()
-
 	run("the system answers, and so does each user", func(t *testing.T, f CRMFixture, _ Fixture) {
-		if err := f.CRM.Check(ctx); err != nil {
+		if err := f.CRM.Check(t.Context()); err != nil {
 			t.Errorf("check: %v", err)
 		}
 		for _, u := range f.Users {
-			if err := f.CRM.CheckUser(ctx, u); err != nil {
+			if err := f.CRM.CheckUser(t.Context(), u); err != nil {
 				t.Errorf("check of user %s: %v", u, err)
 			}
 		}
-		wantClass(t, f.CRM.CheckUser(ctx, f.Unknown), remote.ClassAuthorization)
+		wantClass(t, f.CRM.CheckUser(t.Context(), f.Unknown), remote.ClassAuthorization)
 	})
 
 	run("people have ids that check", func(t *testing.T, f CRMFixture, _ Fixture) {
-		people, err := f.CRM.People(ctx)
+		people, err := f.CRM.People(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,11 +57,11 @@ func RunCRM(t *testing.T, newFixture func(t *testing.T) CRMFixture) {
 	})
 
 	run("the organization has one id", func(t *testing.T, f CRMFixture, _ Fixture) {
-		a, err := f.CRM.Organization(ctx)
+		a, err := f.CRM.Organization(t.Context())
 		if err != nil || a == "" {
 			t.Fatalf("organization %q, error %v", a, err)
 		}
-		if b, err := f.CRM.Organization(ctx); err != nil || a != b {
+		if b, err := f.CRM.Organization(t.Context()); err != nil || a != b {
 			t.Errorf("organization %q then %q, error %v", a, b, err)
 		}
 	})
@@ -76,7 +73,7 @@ func RunCRM(t *testing.T, newFixture func(t *testing.T) CRMFixture) {
 	})
 
 	run("usage counts requests", func(t *testing.T, f CRMFixture, items Fixture) {
-		if err := f.CRM.Check(ctx); err != nil {
+		if err := f.CRM.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		before := f.CRM.Usage()
@@ -138,7 +135,7 @@ func RunCRM(t *testing.T, newFixture func(t *testing.T) CRMFixture) {
 		if got := must(t, feed, ids[0], remote.Merged).MergedInto; got != ids[2] {
 			t.Errorf("merged into %q, want %q", got, ids[2])
 		}
-		wantClass(t, c.Get(ctx, ids)[0].Err, remote.ClassGone)
+		wantClass(t, c.Get(t.Context(), ids)[0].Err, remote.ClassGone)
 	})
 
 	run("writing a record again does not give it another owner", func(t *testing.T, f CRMFixture, items Fixture) {

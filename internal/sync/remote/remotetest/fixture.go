@@ -9,7 +9,6 @@
 package remotetest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -147,7 +146,7 @@ func (f Fixture) write(n int) remote.Write {
 // changes reads a feed to its end.
 func changes(t *testing.T, c remote.Collection, q remote.Query) remote.Feed {
 	t.Helper()
-	feed, err := c.Changes(context.Background(), q)
+	feed, err := c.Changes(t.Context(), q)
 	if err != nil {
 		t.Fatalf("reading the feed: %v", err)
 	}
@@ -183,7 +182,7 @@ func must(t *testing.T, feed remote.Feed, id string, kind remote.ChangeKind) rem
 // get reads one item, which has to be there.
 func get(t *testing.T, c remote.Collection, id string) remote.Item {
 	t.Helper()
-	res := c.Get(context.Background(), []string{id})
+	res := c.Get(t.Context(), []string{id})
 	if len(res) != 1 {
 		t.Fatalf("%d results for one id", len(res))
 	}
@@ -196,7 +195,7 @@ func get(t *testing.T, c remote.Collection, id string) remote.Item {
 // apply applies writes that have to succeed.
 func apply(t *testing.T, c remote.Collection, writes ...remote.Write) []remote.WriteResult {
 	t.Helper()
-	res := c.Apply(context.Background(), writes)
+	res := c.Apply(t.Context(), writes)
 	if len(res) != len(writes) {
 		t.Fatalf("%d results for %d writes", len(res), len(writes))
 	}

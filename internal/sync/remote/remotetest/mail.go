@@ -1,7 +1,6 @@
 package remotetest
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
@@ -67,7 +66,7 @@ type runMail func(name string, test func(t *testing.T, f MailFixture))
 func (f MailFixture) prepare(t *testing.T, mailbox string) (remote.Mailbox, remote.Container, Fixture) {
 	t.Helper()
 	box := f.Mail.Mailbox(mailbox)
-	p, err := box.Prepare(context.Background(), Customization("one"))
+	p, err := box.Prepare(t.Context(), Customization("one"))
 	if err != nil {
 		t.Fatalf("prepare: %v", err)
 	}
@@ -79,18 +78,16 @@ func (f MailFixture) prepare(t *testing.T, mailbox string) (remote.Mailbox, remo
 }
 
 func systemTests(run runMail) {
-	ctx := context.Background()
-
 	run("the system answers, and so does each mailbox", func(t *testing.T, f MailFixture) {
-		if err := f.Mail.Check(ctx); err != nil {
+		if err := f.Mail.Check(t.Context()); err != nil {
 			t.Errorf("check: %v", err)
 		}
 		for _, id := range f.Mailboxes {
-			if err := f.Mail.CheckUser(ctx, id); err != nil {
+			if err := f.Mail.CheckUser(t.Context(), id); err != nil {
 				t.Errorf("check of mailbox %s: %v", id, err)
 			}
 		}
-		people, err := f.Mail.People(ctx)
+		people, err := f.Mail.People(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,9 +99,9 @@ func systemTests(run runMail) {
 	})
 
 	run("an unknown mailbox is a matter of authorization", func(t *testing.T, f MailFixture) {
-		wantClass(t, f.Mail.CheckUser(ctx, f.Unknown), remote.ClassAuthorization)
+		wantClass(t, f.Mail.CheckUser(t.Context(), f.Unknown), remote.ClassAuthorization)
 		box := f.Mail.Mailbox(f.Unknown)
-		_, err := box.Prepare(ctx, Customization("one"))
+		_, err := box.Prepare(t.Context(), Customization("one"))
 		wantClass(t, err, remote.ClassAuthorization)
 	})
 
@@ -115,19 +112,19 @@ func systemTests(run runMail) {
 		}
 		status := func(want bool) {
 			t.Helper()
-			if got, err := in.Status(ctx, f.Mailboxes[0]); err != nil || got != want {
+			if got, err := in.Status(t.Context(), f.Mailboxes[0]); err != nil || got != want {
 				t.Errorf("installed %v, error %v; want %v", got, err, want)
 			}
 		}
 		status(false)
 		for range 2 {
-			if err := in.Install(ctx, f.Mailboxes[0]); err != nil {
+			if err := in.Install(t.Context(), f.Mailboxes[0]); err != nil {
 				t.Fatalf("install: %v", err)
 			}
 			status(true)
 		}
 		for range 2 {
-			if err := in.Remove(ctx, f.Mailboxes[0]); err != nil {
+			if err := in.Remove(t.Context(), f.Mailboxes[0]); err != nil {
 				t.Fatalf("remove: %v", err)
 			}
 			status(false)
@@ -136,19 +133,17 @@ func systemTests(run runMail) {
 }
 
 func prepareTests(run runMail) {
-	ctx := context.Background()
-
 	run("prepare makes what is missing once", func(t *testing.T, f MailFixture) {
 		want := Customization("one")
 		box := f.Mail.Mailbox(f.Mailboxes[0])
-		first, err := box.Prepare(ctx, want)
+		first, err := box.Prepare(t.Context(), want)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !first.Created[record.Contacts] {
 			t.Error("the container is not told to be new")
 		}
-		again, err := f.Mail.Mailbox(f.Mailboxes[0]).Prepare(ctx, want)
+		again, err := f.Mail.Mailbox(f.Mailboxes[0]).Prepare(t.Context(), want)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +170,7 @@ func prepareTests(run runMail) {
 		}
 		it := f.World.CreateItem(t, f.Mailboxes[0], id, items.native(items.sample(0)))
 		must(t, changes(t, items.Open(), remote.Query{}), it, remote.Present)
-		if p, err := box.Prepare(ctx, want); err != nil || p.Created[record.Contacts] {
+		if p, err := box.Prepare(t.Context(), want); err != nil || p.Created[record.Contacts] {
 			t.Errorf("adopted, but told to be new (error %v)", err)
 		}
 	})
@@ -188,22 +183,22 @@ func prepareTests(run runMail) {
 		if _, ok := of(changes(t, c, remote.Query{}), foreign); ok {
 			t.Error("the feed has an item of another folder")
 		}
-		if res := c.Get(ctx, []string{foreign}); res[0].Err != nil || !res[0].Elsewhere {
+		if res := c.Get(t.Context(), []string{foreign}); res[0].Err != nil || !res[0].Elsewhere {
 			t.Errorf("get: error %v, elsewhere %v", res[0].Err, res[0].Elsewhere)
 		}
 	})
 
 	run("the claim is kept and renewed", func(t *testing.T, f MailFixture) {
 		box := f.Mail.Mailbox(f.Mailboxes[0])
-		if claim, err := box.Claim(ctx, Customization("one")); err != nil || claim != nil {
+		if claim, err := box.Claim(t.Context(), Customization("one")); err != nil || claim != nil {
 			t.Fatalf("before prepare: claim %v, error %v", claim, err)
 		}
 		for _, install := range []string{"one", "two"} {
 			want := Customization(install)
-			if _, err := box.Prepare(ctx, want); err != nil {
+			if _, err := box.Prepare(t.Context(), want); err != nil {
 				t.Fatal(err)
 			}
-			claim, err := f.Mail.Mailbox(f.Mailboxes[0]).Claim(ctx, want)
+			claim, err := f.Mail.Mailbox(f.Mailboxes[0]).Claim(t.Context(), want)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,7 +206,7 @@ func prepareTests(run runMail) {
 				t.Errorf("claim %v, want %v", claim, want.Claim)
 			}
 		}
-		if claim, err := f.Mail.Mailbox(f.Mailboxes[1]).Claim(ctx, Customization("one")); err != nil || claim != nil {
+		if claim, err := f.Mail.Mailbox(f.Mailboxes[1]).Claim(t.Context(), Customization("one")); err != nil || claim != nil {
 			t.Errorf("another mailbox: claim %v, error %v", claim, err)
 		}
 	})
@@ -219,7 +214,7 @@ func prepareTests(run runMail) {
 	run("inspect lists what is there and changes nothing", func(t *testing.T, f MailFixture) {
 		want := Customization("one")
 		box := f.Mail.Mailbox(f.Mailboxes[0])
-		if have, err := box.Inspect(ctx, want); err != nil || len(have) != 0 {
+		if have, err := box.Inspect(t.Context(), want); err != nil || len(have) != 0 {
 			t.Fatalf("before prepare: %v, error %v", have, err)
 		}
 		if f.World.Folders != nil && f.World.Folders(t, f.Mailboxes[0], want.Folder) != 0 {
@@ -227,7 +222,7 @@ func prepareTests(run runMail) {
 		}
 		_, c, items := f.prepare(t, f.Mailboxes[0])
 		apply(t, items.Open(), items.write(0), items.write(1))
-		have, err := box.Inspect(ctx, want)
+		have, err := box.Inspect(t.Context(), want)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,8 +241,6 @@ func prepareTests(run runMail) {
 }
 
 func removeTests(run runMail) {
-	ctx := context.Background()
-
 	run("remove takes all out that is ours", func(t *testing.T, f MailFixture) {
 		want := Customization("one")
 		box, _, items := f.prepare(t, f.Mailboxes[0])
@@ -260,17 +253,17 @@ func removeTests(run runMail) {
 		for _, r := range apply(t, items.Open(), writes...) {
 			ids = append(ids, r.ID)
 		}
-		left, err := box.Remove(ctx, want, ids)
+		left, err := box.Remove(t.Context(), want, ids)
 		if err != nil || len(left) != 0 {
 			t.Fatalf("left %v, error %v", left, err)
 		}
-		if have, err := box.Inspect(ctx, want); err != nil || len(have) != 0 {
+		if have, err := box.Inspect(t.Context(), want); err != nil || len(have) != 0 {
 			t.Errorf("afterwards %v, error %v", have, err)
 		}
-		if claim, err := box.Claim(ctx, want); err != nil || claim != nil {
+		if claim, err := box.Claim(t.Context(), want); err != nil || claim != nil {
 			t.Errorf("afterwards claim %v, error %v", claim, err)
 		}
-		if left, err := box.Remove(ctx, want, ids); err != nil || len(left) != 0 {
+		if left, err := box.Remove(t.Context(), want, ids); err != nil || len(left) != 0 {
 			t.Errorf("a second time: left %v, error %v", left, err)
 		}
 	})
@@ -282,7 +275,7 @@ func removeTests(run runMail) {
 		ours := apply(t, items.Open(), items.write(0))[0].ID
 		theirs := f.World.CreateItem(t, f.Mailboxes[0], c.ID, items.native(items.sample(1)))
 		own := f.World.CreateItem(t, f.Mailboxes[0], "", items.native(items.sample(2)))
-		left, err := box.Remove(ctx, want, []string{ours})
+		left, err := box.Remove(t.Context(), want, []string{ours})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +296,7 @@ func removeTests(run runMail) {
 		need(t, f.World.CreateItem != nil && f.World.Exists != nil, "create items and see them")
 		box, _, items := f.prepare(t, f.Mailboxes[0])
 		own := f.World.CreateItem(t, f.Mailboxes[0], "", items.native(items.sample(2)))
-		if _, err := box.Remove(ctx, Customization("one"), []string{own}); err != nil {
+		if _, err := box.Remove(t.Context(), Customization("one"), []string{own}); err != nil {
 			t.Fatal(err)
 		}
 		if !f.World.Exists(t, f.Mailboxes[0], own) {
@@ -312,7 +305,7 @@ func removeTests(run runMail) {
 	})
 
 	run("remove of nothing does nothing", func(t *testing.T, f MailFixture) {
-		left, err := f.Mail.Mailbox(f.Mailboxes[0]).Remove(ctx, Customization("one"), []string{})
+		left, err := f.Mail.Mailbox(f.Mailboxes[0]).Remove(t.Context(), Customization("one"), []string{})
 		if err != nil || len(left) != 0 {
 			t.Errorf("left %v, error %v", left, err)
 		}
@@ -320,8 +313,6 @@ func removeTests(run runMail) {
 }
 
 func prefetchTests(run runMail) {
-	ctx := context.Background()
-
 	run("prefetch answers in order and fails one by one", func(t *testing.T, f MailFixture) {
 		var feeds []remote.MailFeed
 		var made []string
@@ -335,7 +326,7 @@ func prefetchTests(run runMail) {
 		lost := feeds[1]
 		lost.Cursor = "of another program"
 		asked := []remote.MailFeed{feeds[2], bad, feeds[0], lost, feeds[1]}
-		res := f.Mail.Prefetch(ctx, asked)
+		res := f.Mail.Prefetch(t.Context(), asked)
 		if len(res) != len(asked) {
 			t.Fatalf("%d results for %d feeds", len(res), len(asked))
 		}
@@ -359,7 +350,7 @@ func prefetchTests(run runMail) {
 		a := apply(t, col, items.write(0))[0].ID
 		cursor := changes(t, col, remote.Query{}).Cursor
 		b := apply(t, col, items.write(1))[0].ID
-		res := f.Mail.Prefetch(ctx, []remote.MailFeed{{Mailbox: f.Mailboxes[0], Container: c, Cursor: cursor}})[0]
+		res := f.Mail.Prefetch(t.Context(), []remote.MailFeed{{Mailbox: f.Mailboxes[0], Container: c, Cursor: cursor}})[0]
 		if res.Err != nil {
 			t.Fatal(res.Err)
 		}
@@ -376,7 +367,7 @@ func prefetchTests(run runMail) {
 			writes[i] = items.write(i)
 		}
 		made := apply(t, items.Open(), writes...)
-		res := f.Mail.Prefetch(ctx, []remote.MailFeed{{Mailbox: f.Mailboxes[0], Container: c}})[0]
+		res := f.Mail.Prefetch(t.Context(), []remote.MailFeed{{Mailbox: f.Mailboxes[0], Container: c}})[0]
 		if res.Err != nil {
 			t.Fatal(res.Err)
 		}
@@ -401,19 +392,19 @@ func prefetchTests(run runMail) {
 		_, a, _ := f.prepare(t, f.Mailboxes[0])
 		_, b, _ := f.prepare(t, f.Mailboxes[1])
 		f.World.DeleteFolder(t, f.Mailboxes[0], a.ID)
-		res := f.Mail.Prefetch(ctx, []remote.MailFeed{{Mailbox: f.Mailboxes[0], Container: a}, {Mailbox: f.Mailboxes[1], Container: b}})
+		res := f.Mail.Prefetch(t.Context(), []remote.MailFeed{{Mailbox: f.Mailboxes[0], Container: a}, {Mailbox: f.Mailboxes[1], Container: b}})
 		wantClass(t, res[0].Err, remote.ClassContainerGone)
 		if res[1].Err != nil {
 			t.Errorf("the other folder: %v", res[1].Err)
 		}
 		// What was prepared can be prepared again.
-		if p, err := f.Mail.Mailbox(f.Mailboxes[0]).Prepare(ctx, Customization("one")); err != nil || !p.Created[record.Contacts] {
+		if p, err := f.Mail.Mailbox(f.Mailboxes[0]).Prepare(t.Context(), Customization("one")); err != nil || !p.Created[record.Contacts] {
 			t.Errorf("prepare after the folder is gone: created %v, error %v", p.Created[record.Contacts], err)
 		}
 	})
 
 	run("prefetch of nothing", func(t *testing.T, f MailFixture) {
-		if res := f.Mail.Prefetch(ctx, nil); len(res) != 0 {
+		if res := f.Mail.Prefetch(t.Context(), nil); len(res) != 0 {
 			t.Errorf("%d results for no feed", len(res))
 		}
 	})

@@ -160,11 +160,7 @@ func (s *tokenSource) fetch(ctx context.Context) (grant, error) {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	resp, err := s.http.For("token").With(transport.Options{Safe: true}).RoundTrip(req)
-	if err != nil {
-		return grant{}, unanswered(err, false)
-	}
-	a, err := read(resp)
+	a, err := exchange(s.http.For("token").With(transport.Options{Safe: true}), req)
 	if err != nil {
 		return grant{}, unanswered(err, false)
 	}

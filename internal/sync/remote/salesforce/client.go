@@ -86,11 +86,7 @@ func (c *client) send(ctx context.Context, h *transport.Handle, r request) (answ
 	if err != nil {
 		return answer{}, &remote.Error{Class: remote.ClassSetup, Message: "the request cannot be made"}
 	}
-	resp, err := h.RoundTrip(req)
-	if err != nil {
-		return answer{}, unanswered(err, r.writes)
-	}
-	a, err := read(resp)
+	a, err := exchange(h, req)
 	if err != nil {
 		return answer{}, unanswered(err, r.writes)
 	}
@@ -129,9 +125,14 @@ func (r request) build(ctx context.Context, base string) (*http.Request, error) 
 	return req, nil
 }
 
-func read(resp *http.Response) (answer, error) {
-	var b bytes.Buffer
+// exchange sends a request and reads its answer.
+func exchange(h *transport.Handle, req *http.Request) (answer, error) {
+	resp, err := h.HTTPClient().Do(req)
+	if err != nil {
+		return answer{}, err
+	}
 	defer func() { _ = resp.Body.Close() }()
+	var b bytes.Buffer
 	if _, err := b.ReadFrom(resp.Body); err != nil {
 		return answer{}, err
 	}
@@ -175,11 +176,7 @@ func (c *client) versions(ctx context.Context, h *transport.Handle) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	resp, err := h.RoundTrip(req)
-	if err != nil {
-		return nil, unanswered(err, false)
-	}
-	a, err := read(resp)
+	a, err := exchange(h, req)
 	if err != nil {
 		return nil, unanswered(err, false)
 	}

@@ -104,7 +104,9 @@ type complaint struct {
 type duplicateResult struct {
 	MatchResults []struct {
 		MatchRecords []struct {
-			Record struct{ Id string } `json:"record"` //nolint:revive,staticcheck // the vendor's name
+			Record struct {
+				ID string `json:"Id"`
+			} `json:"record"`
 		} `json:"matchRecords"`
 	} `json:"matchResults"`
 }
@@ -124,8 +126,8 @@ func (c complaint) duplicates() []string {
 	for _, d := range []duplicateResult{c.Duplicates, c.Duplicates2} {
 		for _, m := range d.MatchResults {
 			for _, r := range m.MatchRecords {
-				if isID(r.Record.Id, "") {
-					ids = append(ids, long(r.Record.Id))
+				if isID(r.Record.ID, "") {
+					ids = append(ids, long(r.Record.ID))
 				}
 			}
 		}

@@ -239,13 +239,16 @@ func (s *Salesforce) CheckUser(ctx context.Context, user string) error {
 
 // People lists the active users with a full licence (UserType Standard).
 func (s *Salesforce) People(ctx context.Context) ([]remote.Person, error) {
-	var rows []struct{ Id, Email, Name string } //nolint:revive,staticcheck // the vendor's names
+	var rows []struct {
+		ID          string `json:"Id"`
+		Email, Name string
+	}
 	if err := s.query(ctx, s.handle(), "SELECT Id, Email, Name FROM User WHERE IsActive = true AND UserType = 'Standard' ORDER BY Id", &rows); err != nil {
 		return nil, err
 	}
 	people := make([]remote.Person, 0, len(rows))
 	for _, r := range rows {
-		p := remote.Person{ID: r.Id, Email: r.Email, Name: r.Name}
+		p := remote.Person{ID: r.ID, Email: r.Email, Name: r.Name}
 		if p.Email == "" {
 			p.Unusable = "the Salesforce user has no e-mail address"
 		}
@@ -263,14 +266,16 @@ func (s *Salesforce) Organization(ctx context.Context) (string, error) {
 	if id := s.tokens.organization(); id != "" {
 		return id, nil
 	}
-	var rows []struct{ Id string } //nolint:revive,staticcheck // the vendor's names
+	var rows []struct {
+		ID string `json:"Id"`
+	}
 	if err := s.query(ctx, s.handle(), "SELECT Id FROM Organization", &rows); err != nil {
 		return "", err
 	}
-	if len(rows) != 1 || !isID(rows[0].Id, "00D") {
+	if len(rows) != 1 || !isID(rows[0].ID, "00D") {
 		return "", unreadable(false)
 	}
-	id := long(rows[0].Id)
+	id := long(rows[0].ID)
 	s.tokens.learn(id)
 	return id, nil
 }

@@ -346,7 +346,10 @@ func (b *batch) companies(ctx context.Context, creates []int) map[string]string 
 		if b.stopped() != nil {
 			return nil
 		}
-		var rows []struct{ Id, Name string } //nolint:revive,staticcheck // the vendor's names
+		var rows []struct {
+			ID   string `json:"Id"`
+			Name string
+		}
 		if err := b.c.query(ctx, b.c.h, "SELECT Id, Name FROM Account WHERE "+in("Name", some)+" ORDER BY Id", &rows); err != nil {
 			b.c.cfg.Log.Warn("accounts cannot be looked up: new contacts have none", "class", string(remote.ClassOf(err)))
 			b.fail(err)
@@ -357,7 +360,7 @@ func (b *batch) companies(ctx context.Context, creates []int) map[string]string 
 				accounts[r.Name] = ""
 				continue
 			}
-			accounts[r.Name] = r.Id
+			accounts[r.Name] = r.ID
 		}
 	}
 	return accounts
