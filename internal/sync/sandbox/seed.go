@@ -27,11 +27,22 @@ type seeder struct {
 	graph    *m365.Server
 	crm      *sfdc.Server
 	accounts map[string]string
+	// letters remembers what ascii made of a name: the names are few, the contacts not.
+	letters map[string]string
+}
+
+func (s *seeder) ascii(name string) string {
+	a, ok := s.letters[name]
+	if !ok {
+		a = ascii(name)
+		s.letters[name] = a
+	}
+	return a
 }
 
 // fill makes the people and what belongs to each.
 func (s *seeder) fill() error {
-	s.accounts = make(map[string]string)
+	s.accounts, s.letters = make(map[string]string), make(map[string]string)
 	for i := range s.Users {
 		given, family := personName(i)
 		email := userEmail(i, given, family)
@@ -157,10 +168,10 @@ func (s *seeder) contact(r *rand.Rand, i int) sfdc.Fields {
 		given, family = p[0], p[1]
 	}
 	company := pick(r, companyNames)
-	host := ascii(strings.Fields(company)[0]) + ".example"
+	host := s.ascii(strings.Fields(company)[0]) + ".example"
 	f := sfdc.Fields{
 		"FirstName": given, "LastName": family, "Account": company, "Title": pick(r, jobTitles), "Department": pick(r, departments),
-		"Email": fmt.Sprintf("%s.%s.%d@%s", ascii(given), ascii(family), i+1, host),
+		"Email": fmt.Sprintf("%s.%s.%d@%s", s.ascii(given), s.ascii(family), i+1, host),
 		"Phone": phone(r), "LeadSource": "Web",
 	}
 	city := pick(r, cities)
