@@ -16,7 +16,7 @@ const usableGenerations = 3
 
 // keptChains is how many chains a mailbox remembers; the oldest goes first. Outlook's
 // tokens have no fixed lifetime, they are a cache. D/concepts/delta-query-overview.md
-const keptChains = 256
+const keptChains = 64
 
 // place is what a link holds: everything, so that a link outlives the server's restart.
 type place struct {

@@ -68,8 +68,8 @@ func TestPeople(t *testing.T) {
 	}
 }
 
-// Ten thousand contacts: the work of a delta and of a lookup follows the changes. What is
-// counted is the entries that are looked at, not time.
+// The work of a delta follows the contacts there are and the changes since, not the
+// changes there ever were. What is counted is the entries, not time.
 func TestLogStaysSmall(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -77,7 +77,7 @@ func TestLogStaysSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 10_000 {
+	for i := range 1000 {
 		if err := b.s.UpdateContact(b.user.ID, id, map[string]any{"surname": fmt.Sprint(i)}); err != nil {
 			t.Fatal(err)
 		}
