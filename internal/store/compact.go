@@ -89,7 +89,8 @@ func (f form) pack(s string) ([]byte, bool) {
 		b, err = base64.URLEncoding.DecodeString(s)
 	case weakETag:
 		inner, ok := strings.CutPrefix(s, `W/"`)
-		if inner, ok = strings.CutSuffix(inner, `"`); !ok {
+		inner, closed := strings.CutSuffix(inner, `"`)
+		if !ok || !closed {
 			return nil, false
 		}
 		b, err = base64.StdEncoding.DecodeString(inner)

@@ -424,7 +424,7 @@ func explain(t *testing.T, s *Store, query string) (plan []string) {
 	}
 	rows, err := s.writer.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
 	must(t, err)
-	defer rows.Close()
+	defer func() { must(t, rows.Close()) }()
 	for rows.Next() {
 		var id, parent, unused int
 		var detail string

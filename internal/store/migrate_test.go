@@ -27,7 +27,7 @@ func schema(t *testing.T, s *Store) map[string]string {
 	out := map[string]string{}
 	r, err := s.writer.QueryContext(t.Context(), `SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'`)
 	must(t, err)
-	defer r.Close()
+	defer func() { must(t, r.Close()) }()
 	for r.Next() {
 		var name, text string
 		must(t, r.Scan(&name, &text))

@@ -2,6 +2,9 @@ package store
 
 import (
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -312,17 +315,10 @@ func everything(t *testing.T, s *Store, u roster.User) {
 // rows counts the rows of every table.
 func rows(t *testing.T, s *Store) map[string]int {
 	t.Helper()
-	var tables []string
-	r, err := s.writer.QueryContext(t.Context(), `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`)
-	must(t, err)
-	for r.Next() {
-		var n string
-		must(t, r.Scan(&n))
-		tables = append(tables, n)
-	}
-	must(t, errors.Join(r.Err(), r.Close()))
+	tables := slices.DeleteFunc(slices.Collect(maps.Keys(schema(t, s))), func(n string) bool { return !strings.HasPrefix(n, "table ") })
 	out := map[string]int{}
 	for _, n := range tables {
+		n = strings.TrimPrefix(n, "table ")
 		var c int
 		must(t, s.writer.QueryRowContext(t.Context(), `SELECT count(*) FROM `+n).Scan(&c))
 		out[n] = c

@@ -107,7 +107,7 @@ func TestHashesDependOnTheKeyAndTheState(t *testing.T) {
 		t.Helper()
 		s, err := Open(t.Context(), path, key(k), Options{Random: noise(seed)})
 		must(t, err)
-		defer s.Close()
+		defer shut(t, s)
 		h, err := s.Hasher("")
 		must(t, err)
 		return h.Value(record.GivenName, record.Text("Ann"))[0]

@@ -59,6 +59,11 @@ func must(tb testing.TB, err error) {
 	}
 }
 
+func shut(tb testing.TB, c io.Closer) {
+	tb.Helper()
+	must(tb, c.Close())
+}
+
 // office adds two connections and an organization.
 func office(tb testing.TB, s *Store) {
 	tb.Helper()
@@ -144,7 +149,7 @@ func TestEveryConnectionHasThePragmas(t *testing.T) {
 	for range readersAtOnce {
 		c, err := s.readers.Conn(t.Context())
 		must(t, err)
-		defer c.Close()
+		defer shut(t, c)
 		for name, want := range map[string]int{"foreign_keys": 1, "query_only": 1, "busy_timeout": 5000} {
 			var got int
 			must(t, c.QueryRowContext(t.Context(), "PRAGMA "+name).Scan(&got))
@@ -193,13 +198,13 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 				tt.prepare(t, path)
 				s, err = Open(t.Context(), path, tt.key, Options{Random: noise(1), ReadOnly: readOnly})
 				if err == nil {
-					s.Close()
+					shut(t, s)
 				}
 				if !errors.Is(err, tt.want) {
 					t.Errorf("got %v, want %v", err, tt.want)
 				}
 				var newer *NewerError
-				if tt.want == ErrNewer && (!errors.As(err, &newer) || newer.State != 999 || newer.Program != len(migrations())) {
+				if errors.Is(tt.want, ErrNewer) && (!errors.As(err, &newer) || newer.State != 999 || newer.Program != len(migrations())) {
 					t.Errorf("versions are not told: %v", err)
 				}
 			})
@@ -219,7 +224,7 @@ func TestReadOnly(t *testing.T) {
 
 	r, err := Open(t.Context(), path, key(1), Options{ReadOnly: true})
 	must(t, err)
-	defer r.Close()
+	defer shut(t, r)
 	users, err := r.Users(t.Context(), nil)
 	must(t, err)
 	if len(users) != 3 {
@@ -254,7 +259,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 	}
 	r, err := Open(t.Context(), path, key(1), Options{ReadOnly: true})
 	must(t, err)
-	defer r.Close()
+	defer shut(t, r)
 	if o, err := r.Organization(t.Context(), ""); err != nil || o.Name != "EMEA" {
 		t.Errorf("read %v, %v", o.Name, err)
 	}
@@ -305,7 +310,7 @@ func TestAWaitingWriteHonoursItsContext(t *testing.T) {
 	s := newStore(t)
 	c, err := s.writer.Conn(t.Context()) // the one connection is taken
 	must(t, err)
-	defer c.Close()
+	defer shut(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Record(ctx, engine.Activity{Type: "x"}); !errors.Is(err, context.Canceled) {
