@@ -31,7 +31,7 @@ func openCRM(ctx context.Context, c roster.Connection, o commands.ConnectOptions
 	if c.Kind != "salesforce" {
 		return nil, wrongKind(c, "CRM", "salesforce")
 	}
-	return salesforce.New(salesforce.Config{
+	return salesforce.Open(ctx, salesforce.Config{
 		Endpoint: c.Endpoint, TokenEndpoint: c.TokenEndpoint,
 		Auth: c.Auth, ClientID: c.ClientID, Username: c.Username,
 		Secret:     secret(ctx, o, c.Secret),
