@@ -52,12 +52,9 @@ func (c *collection) applyBatch(ctx context.Context, writes []remote.Write, call
 		if wait := detail(out[i].Err).RetryAfter; wait > 0 {
 			c.h.Hold(wait)
 		}
-		if err := out[i].Err; err != nil && stop == nil && stops(err) {
+		if err := out[i].Err; err != nil && stop == nil && (r.whole || stops(err)) {
 			stop = unsent(err)
 		}
-	}
-	if stop == nil && len(replies) > 1 && wholeFailed(replies) {
-		stop = unsent(replies[0].err)
 	}
 	return stop
 }

@@ -112,9 +112,9 @@ func TestAzidentity(t *testing.T) {
 		host := "https://" + r.Host
 		switch {
 		case strings.HasSuffix(r.URL.Path, "openid-configuration"):
-			fmt.Fprintf(w, `{"issuer":"%[1]s/t/v2.0","authorization_endpoint":"%[1]s/t/authorize","token_endpoint":"%[1]s/t/oauth2/v2.0/token"}`, host)
+			_, _ = fmt.Fprintf(w, `{"issuer":"%[1]s/t/v2.0","authorization_endpoint":"%[1]s/t/authorize","token_endpoint":"%[1]s/t/oauth2/v2.0/token"}`, host)
 		case strings.HasSuffix(r.URL.Path, "discovery/instance"):
-			fmt.Fprintf(w, `{"tenant_discovery_endpoint":"%[1]s/t/v2.0/.well-known/openid-configuration","metadata":[]}`, host)
+			_, _ = fmt.Fprintf(w, `{"tenant_discovery_endpoint":"%[1]s/t/v2.0/.well-known/openid-configuration","metadata":[]}`, host)
 		case refuse.Load():
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = w.Write([]byte(`{"error":"invalid_client","error_description":"AADSTS7000222: the keys of app PRIVATE expired","error_codes":[7000222]}`))

@@ -48,6 +48,8 @@ type reply struct {
 	err  error
 	// refused: the part was not tried for lack of a valid token.
 	refused bool
+	// whole: the error is that of the round trip, and so of all its parts.
+	whole bool
 }
 
 // decode reads the body of a reply.
@@ -66,7 +68,7 @@ func (g *Graph) batch(ctx context.Context, h *transport.Handle, calls []call) []
 	out := make([]reply, len(calls))
 	fail := func(err error) []reply {
 		for i := range out {
-			out[i] = reply{err: err}
+			out[i] = reply{err: err, whole: true}
 		}
 		return out
 	}
@@ -149,7 +151,7 @@ func (g *Graph) exchange(ctx context.Context, h *transport.Handle, calls []call)
 	out[probe] = reply{body: raw, err: err}
 	if err != nil && stops(err) {
 		for _, i := range again[1:] {
-			out[i] = reply{err: err}
+			out[i] = reply{err: err, whole: true}
 		}
 		return out
 	}
@@ -177,7 +179,7 @@ func (g *Graph) ask(ctx context.Context, h *transport.Handle, calls []call) []re
 
 func (g *Graph) askChunk(ctx context.Context, h *transport.Handle, calls []call) []reply {
 	out := g.exchange(ctx, h, calls)
-	if len(out) > 0 && wholeFailed(out) {
+	if len(out) > 0 && out[0].whole {
 		return out // the transport has tried already
 	}
 	for try := 1; ; try++ {
@@ -206,15 +208,4 @@ func (g *Graph) askChunk(ctx context.Context, h *transport.Handle, calls []call)
 			out[open[n]] = r
 		}
 	}
-}
-
-// wholeFailed reports whether all replies are one and the same error: that of the
-// round trip.
-func wholeFailed(replies []reply) bool {
-	for _, r := range replies {
-		if r.err == nil || r.err != replies[0].err { //nolint:errorlint // identity is meant
-			return false
-		}
-	}
-	return true
 }

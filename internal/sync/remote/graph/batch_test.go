@@ -39,7 +39,7 @@ func newStub(t *testing.T, handle http.HandlerFunc) *stub {
 			n := s.tokens
 			s.mu.Unlock()
 			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprintf(w, `{"access_token":"token-%d","token_type":"Bearer","expires_in":3600}`, n)
+			_, _ = fmt.Fprintf(w, `{"access_token":"token-%d","token_type":"Bearer","expires_in":3600}`, n)
 			return
 		}
 		s.mu.Lock()
@@ -64,7 +64,7 @@ func newStub(t *testing.T, handle http.HandlerFunc) *stub {
 }
 
 func (s *stub) collection() *collection {
-	return s.g.Mailbox("u1").Collection(record.Contacts, remote.Container{ID: "f1", Name: "CRM"}).(*collection) //nolint:forcetypeassert // ours
+	return s.g.Mailbox("u1").Collection(record.Contacts, remote.Container{ID: "f1", Name: "CRM"}).(*collection)
 }
 
 func (s *stub) requests() int {
@@ -225,7 +225,7 @@ func TestLostAnswers(t *testing.T) {
 		"reset": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"502": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
-			w.WriteHeader(502)
+			w.WriteHeader(http.StatusBadGateway)
 			_, _ = io.WriteString(w, "<h1>502")
 		},
 		"malformed": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"responses":[{"id":"0","sta`) },
@@ -251,10 +251,12 @@ func TestLostAnswers(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
 		t.Parallel()
 		s := newStub(t, nil)
-		if _, err := s.g.client.For("").Do(httptest.NewRequestWithContext(t.Context(), "GET", s.srv.URL+"/token", nil)); err != nil {
+		resp, err := s.g.client.For("").Do(httptest.NewRequestWithContext(t.Context(), http.MethodGet, s.srv.URL+"/token", nil))
+		if err != nil {
 			t.Fatal(err) // the token is there, only the service is away
 		}
-		s.g.cfg.Transport.(*http.Transport).CloseIdleConnections() //nolint:forcetypeassert // the default
+		_ = resp.Body.Close()
+		s.g.cfg.Transport.(*http.Transport).CloseIdleConnections()
 		s.srv.Close()
 		for i, r := range s.collection().Apply(t.Context(), creates(2)) {
 			if !remote.Is(r.Err, remote.ClassTransient) || remote.IsUnclear(r.Err) {
@@ -332,10 +334,10 @@ func TestAPartRefusedForItsToken(t *testing.T) {
 		fresh := r.Header.Get("Authorization") == "Bearer token-2"
 		if !strings.HasSuffix(r.URL.Path, "$batch") {
 			if !fresh {
-				w.WriteHeader(401)
+				w.WriteHeader(http.StatusUnauthorized)
 				return
 			}
-			w.WriteHeader(201)
+			w.WriteHeader(http.StatusCreated)
 			_, _ = io.WriteString(w, created)
 			return
 		}
@@ -364,10 +366,10 @@ func TestBatchForm(t *testing.T) {
 		if asked[0].URL != "/users/u1/contactFolders/f1/contacts" || asked[0].Headers["Content-Type"] != "application/json" {
 			t.Errorf("create: %+v", asked[0])
 		}
-		if asked[1].URL != "/users/u1/contactFolders/f1/contacts/a%2Fb=" || asked[1].Headers["If-Match"] != `W/"7"` || asked[1].Method != "PATCH" {
+		if asked[1].URL != "/users/u1/contactFolders/f1/contacts/a%2Fb=" || asked[1].Headers["If-Match"] != `W/"7"` || asked[1].Method != http.MethodPatch {
 			t.Errorf("update: %+v", asked[1])
 		}
-		if asked[2].Body != nil || asked[2].Headers["If-Match"] != `W/"8"` || asked[2].Method != "DELETE" || asked[2].Headers["Content-Type"] != "" {
+		if asked[2].Body != nil || asked[2].Headers["If-Match"] != `W/"8"` || asked[2].Method != http.MethodDelete || asked[2].Headers["Content-Type"] != "" {
 			t.Errorf("delete: %+v", asked[2])
 		}
 		for _, p := range asked {
@@ -447,7 +449,11 @@ func TestTheGuardLetsNothingThrough(t *testing.T) {
 		t.Error("a request to another host went out")
 		return nil, http.ErrNotSupported
 	})}
-	if _, err := g.RoundTrip(httptest.NewRequestWithContext(t.Context(), "GET", "https://elsewhere.example/v1.0/users", nil)); !remote.Is(err, remote.ClassConnection) { //nolint:bodyclose // there is none
+	resp, err := g.RoundTrip(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://elsewhere.example/v1.0/users", nil))
+	if resp != nil {
+		_ = resp.Body.Close()
+	}
+	if !remote.Is(err, remote.ClassConnection) {
 		t.Errorf("error %v", err)
 	}
 }

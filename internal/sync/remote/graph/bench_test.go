@@ -73,7 +73,7 @@ func newBench(t *testing.T, set ...func(*m365.Options, *Config)) *bench {
 	if _, err := b.AddApp(m365.App{ExternalID: addInID, DisplayName: "CRM"}); err != nil {
 		t.Fatal(err)
 	}
-	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
+	base := http.DefaultTransport.(*http.Transport).Clone()
 	t.Cleanup(base.CloseIdleConnections)
 	cfg.Transport = base
 	cfg.Endpoint, cfg.TokenEndpoint = srv.URL, srv.URL+"/5a4db0c5-0000-4000-8000-000000000365/oauth2/v2.0/token"
@@ -98,7 +98,7 @@ func (b *bench) open(t *testing.T) (remote.Mailbox, *collection) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return box, box.Collection(record.Contacts, p.Containers[record.Contacts]).(*collection) //nolint:forcetypeassert // ours
+	return box, box.Collection(record.Contacts, p.Containers[record.Contacts]).(*collection)
 }
 
 // typed writes native fields as a person's program does: in Graph's JSON.

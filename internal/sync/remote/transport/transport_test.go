@@ -1,3 +1,4 @@
+//nolint:bodyclose // a Handle reads and closes every body itself
 package transport
 
 import (
@@ -82,46 +83,58 @@ func client(c *clock, base http.RoundTripper) Config {
 var errReset = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 var errDial = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 
+// failure is a way in which a request fails: with a status, an error, or half an
+// answer.
+type failure struct {
+	status     int
+	retryAfter string
+	err        error
+	broken     bool
+}
+
+func (f failure) answer() (*http.Response, error) {
+	switch {
+	case f.err != nil:
+		return nil, f.err
+	case f.broken:
+		r := answer(http.StatusOK, "")
+		r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"val`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+		return r, nil
+	case f.retryAfter != "":
+		return answer(f.status, "no", "Retry-After", f.retryAfter), nil
+	}
+	return answer(f.status, "no"), nil
+}
+
 // What may be sent again is decided by the method and by what is known of the
 // failure; every line is a promise to the engine.
 func TestRepeats(t *testing.T) {
 	t.Parallel()
-	truncated := func() *http.Response {
-		r := answer(200, "")
-		r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"val`), iotest.ErrReader(io.ErrUnexpectedEOF)))
-		return r
-	}
-	status := func(code int, header ...string) func() (*http.Response, error) {
-		return func() (*http.Response, error) { return answer(code, "no", header...), nil }
-	}
-	failure := func(err error) func() (*http.Response, error) {
-		return func() (*http.Response, error) { return nil, err }
-	}
 	for _, tt := range []struct {
 		name   string
 		method string
-		fail   func() (*http.Response, error)
+		fail   failure
 		want   int // requests
 	}{
-		{"a read after 503", "GET", status(503), 5},
-		{"a read after 500", "GET", status(500), 5},
-		{"a read after 504", "GET", status(504), 5},
-		{"a read after a reset", "GET", failure(errReset), 5},
-		{"a read after half an answer", "GET", func() (*http.Response, error) { return truncated(), nil }, 5},
-		{"a read after 404", "GET", status(404), 1},
-		{"a read after 507", "GET", status(507), 1},
-		{"a write after 500", "POST", status(500), 1},
-		{"a write after 502", "PATCH", status(502), 1},
-		{"a write after 503 with Retry-After", "POST", status(503, "Retry-After", "1"), 1},
-		{"a write after 504", "DELETE", status(504), 1},
-		{"a write after a reset", "POST", failure(errReset), 1},
-		{"a write after half an answer", "POST", func() (*http.Response, error) { return truncated(), nil }, 1},
-		{"a write after an error of unknown kind", "POST", failure(errors.New("boom")), 1},
-		{"a write that never left", "POST", failure(errDial), 5},
-		{"a write whose host has no address", "POST", failure(&net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}), 5},
-		{"a write after 429", "POST", status(429, "Retry-After", "1"), 5},
-		{"a write after 429 without a time", "POST", status(429), 5},
-		{"429 beyond patience", "POST", status(429, "Retry-After", "31"), 1},
+		{"a read after 503", "GET", failure{status: 503}, 5},
+		{"a read after 500", "GET", failure{status: 500}, 5},
+		{"a read after 504", "GET", failure{status: 504}, 5},
+		{"a read after a reset", "GET", failure{err: errReset}, 5},
+		{"a read after half an answer", "GET", failure{broken: true}, 5},
+		{"a read after 404", "GET", failure{status: 404}, 1},
+		{"a read after 507", "GET", failure{status: 507}, 1},
+		{"a write after 500", "POST", failure{status: 500}, 1},
+		{"a write after 502", "PATCH", failure{status: 502}, 1},
+		{"a write after 503 with Retry-After", "POST", failure{status: 503, retryAfter: "1"}, 1},
+		{"a write after 504", "DELETE", failure{status: 504}, 1},
+		{"a write after a reset", "POST", failure{err: errReset}, 1},
+		{"a write after half an answer", "POST", failure{broken: true}, 1},
+		{"a write after an error of unknown kind", "POST", failure{err: errors.New("boom")}, 1},
+		{"a write that never left", "POST", failure{err: errDial}, 5},
+		{"a write whose host has no address", "POST", failure{err: &net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}}, 5},
+		{"a write after 429", "POST", failure{status: 429, retryAfter: "1"}, 5},
+		{"a write after 429 without a time", "POST", failure{status: 429}, 5},
+		{"429 beyond patience", "POST", failure{status: 429, retryAfter: "31"}, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -131,7 +144,7 @@ func TestRepeats(t *testing.T) {
 				if b, _ := io.ReadAll(r.Body); string(b) != "body" {
 					t.Errorf("request %d carries %q", n, b)
 				}
-				return tt.fail()
+				return tt.fail.answer()
 			}))).For("k")
 			resp, err := h.Do(request(t, tt.method, "body"))
 			if (resp == nil) == (err == nil) {
@@ -249,7 +262,7 @@ func TestBeyondPatience(t *testing.T) {
 		return answer(429, "slow down", "Retry-After", "300"), nil
 	}))).For("k")
 	resp, err := h.Do(request(t, "GET", ""))
-	if err != nil || resp.StatusCode != 429 {
+	if err != nil || resp.StatusCode != http.StatusTooManyRequests {
 		t.Fatalf("answer %v, error %v; want the 429 itself", resp, err)
 	}
 	_, err = h.Do(request(t, "POST", ""))
@@ -284,7 +297,7 @@ func TestAtOnce(t *testing.T) {
 		cfg := Config{Now: time.Now, PerKey: Pace{AtOnce: 4}, Global: Pace{AtOnce: 6}}
 		cfg.Base = tripper(func(r *http.Request) (*http.Response, error) {
 			w := int64(1)
-			if r.Method == "POST" {
+			if r.Method == http.MethodPost {
 				w = 4
 			}
 			if r.Header.Get("Key") == "a" {
@@ -425,7 +438,7 @@ func TestARefusalThatStays(t *testing.T) {
 	cfg := client(newClock(), tripper(func(*http.Request) (*http.Response, error) { n++; return answer(401, ""), nil }))
 	cfg.Tokens = &source{}
 	resp, err := New(cfg).For("k").Do(request(t, "GET", ""))
-	if err != nil || resp.StatusCode != 401 || n != 2 {
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || n != 2 {
 		t.Errorf("%d requests, answer %v, error %v; want the second 401", n, resp, err)
 	}
 }
@@ -474,7 +487,7 @@ func TestAgainstRealConnections(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
 		srv := httptest.NewServer(http.NotFoundHandler())
 		srv.Close()
-		r, _ := http.NewRequestWithContext(t.Context(), "POST", srv.URL, strings.NewReader("x"))
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, strings.NewReader("x"))
 		_, err := New(client(c, NewBase())).For("k").Do(r)
 		if f := Classify(err); f.Kind != Refused || f.Sent {
 			t.Errorf("failure %+v of %v", f, err)
@@ -486,7 +499,7 @@ func TestAgainstRealConnections(t *testing.T) {
 		srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 		srv.StartTLS()
 		defer srv.Close()
-		r, _ := http.NewRequestWithContext(t.Context(), "POST", srv.URL, strings.NewReader("x"))
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, strings.NewReader("x"))
 		_, err := New(client(c, NewBase())).For("k").Do(r)
 		if f := Classify(err); f.Kind != TLS || f.Sent {
 			t.Errorf("failure %+v of %v", f, err)
@@ -501,7 +514,7 @@ func TestAgainstRealConnections(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}))
 		defer srv.Close()
-		r, _ := http.NewRequestWithContext(t.Context(), "POST", srv.URL, strings.NewReader("x"))
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, strings.NewReader("x"))
 		_, err := New(client(c, NewBase())).For("k").Do(r)
 		if f := Classify(err); !f.Sent || n.Load() != 1 {
 			t.Errorf("failure %+v of %v after %d requests", f, err, n.Load())
@@ -515,7 +528,7 @@ func TestAgainstRealConnections(t *testing.T) {
 		defer close(done)
 		cfg := client(c, NewBase())
 		cfg.Timeout = time.Millisecond
-		r, _ := http.NewRequestWithContext(t.Context(), "POST", srv.URL, strings.NewReader("x"))
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, strings.NewReader("x"))
 		_, err := New(cfg).For("k").Do(r)
 		if f := Classify(err); f.Kind != Timeout {
 			t.Errorf("failure %+v of %v", f, err)
@@ -529,7 +542,7 @@ func TestAgainstRealConnections(t *testing.T) {
 			http.Redirect(w, r, "/elsewhere", http.StatusFound)
 		}))
 		defer srv.Close()
-		r, _ := http.NewRequestWithContext(t.Context(), "GET", srv.URL, nil)
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
 		resp, err := New(client(c, NewBase())).For("k").HTTPClient().Do(r)
 		if err != nil || resp.StatusCode != http.StatusFound || n.Load() != 1 {
 			t.Errorf("answer %v, error %v, %d requests", resp, err, n.Load())
@@ -593,7 +606,7 @@ func TestLogIsClean(t *testing.T) {
 	}))
 	cfg.Tokens = &source{}
 	cfg.Log = slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	r, _ := http.NewRequestWithContext(t.Context(), "GET",
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet,
 		"https://s.example/v1.0/users/private@example.com/contactFolders/AAMkAGprivateprivateTAIL42/contacts('private-0001-000042')/delta()?$filter=name%20eq%20'private'&$top=5", strings.NewReader("private"))
 	r.Header.Set("X-Secret", "private")
 	if _, err := New(cfg).For("k").Do(r); err != nil {
