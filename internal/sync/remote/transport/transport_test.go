@@ -195,7 +195,7 @@ func TestASafePostIsRepeated(t *testing.T) {
 		}
 		return answer(200, ""), nil
 	}))).For("k").With(Options{Safe: true})
-	if resp, err := h.Do(request(t, "POST", "q")); err != nil || resp.StatusCode != 200 || n != 3 {
+	if resp, err := h.Do(request(t, "POST", "q")); err != nil || resp.StatusCode != http.StatusOK || n != 3 {
 		t.Errorf("%v after %d requests", err, n)
 	}
 }
