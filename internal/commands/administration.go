@@ -52,6 +52,9 @@ func (o *verbOptions) check(cmd *cobra.Command, args []string) error {
 // run resolves the selection and does something to it. do is not called when nobody
 // is left.
 func (o *verbOptions) run(ctx context.Context, app *App, do func(*admin.Admin, []roster.User, admin.Bulk) ([]admin.Outcome, error)) error {
+	if err := o.need(); err != nil {
+		return err
+	}
 	st, err := app.stateOfUsers(ctx, o.dryRun)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -134,6 +135,11 @@ func (d *declared) store(ctx context.Context, now time.Time, actor string) error
 		}
 	}
 	for _, want := range d.cfg.Organizations {
+		for _, name := range []string{want.CRM, want.Mail} {
+			if _, err := d.Connection(ctx, name); errors.Is(err, admin.ErrNotFound) {
+				return fail(codeNoConnection, d.cfg.File, fmt.Sprintf("organization %q names the connection %q, which does not exist", want.Name, name))
+			}
+		}
 		have, err := d.State.Organization(ctx, want.Name)
 		switch {
 		case errors.Is(err, admin.ErrNotFound):

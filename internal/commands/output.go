@@ -64,6 +64,10 @@ func (app *App) print(o *outputOptions, t ui.Table) error {
 	if out.Format == "" && app.cfg != nil {
 		out.Format = app.cfg.Output
 	}
+	if len(t.Rows) == 0 && app.OutTTY && oneOf(out.Format, "", "table", "wide") && out.JQ == "" && out.Template == "" {
+		app.Notice("there is nothing to list")
+		return nil
+	}
 	return app.Print(t, out)
 }
 

@@ -102,12 +102,20 @@ func (o *selectOptions) filters() bool {
 	return len(o.orgs) > 0 || len(o.plans) > 0 || o.sync != "" || o.mailbox != "" || o.addin != "" || o.stale > 0 || o.where != ""
 }
 
+// need refuses to select by nothing, before anything is opened for it.
+func (o *selectOptions) need() error {
+	if !o.given() {
+		return fail(codeEmpty, "", "no user is selected")
+	}
+	return nil
+}
+
 // resolve returns the selected users, and a failed row for each that was named and is
 // unknown. It is an error to select nobody at all, and with --strict, to name
 // somebody who is unknown.
 func (o *selectOptions) resolve(ctx context.Context, app *App, st State) ([]roster.User, []row, error) {
-	if !o.given() {
-		return nil, nil, fail(codeEmpty, "", "no user is selected")
+	if err := o.need(); err != nil {
+		return nil, nil, err
 	}
 	users, bad, err := o.find(ctx, app, st)
 	if err != nil {

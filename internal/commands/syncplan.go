@@ -96,6 +96,9 @@ holds back) or issue (a record that needs a person).`,
 }
 
 func runSyncPlan(ctx context.Context, app *App, opts syncPlanOptions) error {
+	if err := opts.need(); err != nil {
+		return err
+	}
 	st, err := app.reading(ctx)
 	if err != nil {
 		return err

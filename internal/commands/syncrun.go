@@ -38,7 +38,7 @@ func countFields[T any](of func(T) engine.Counts) []ui.Field[T] {
 var runFields = slices.Concat(
 	[]ui.Field[engine.Session]{
 		{Name: "user", Of: func(s engine.Session) any { return s.User }},
-		{Name: "session", Of: func(s engine.Session) any { return s.ID }, Sparse: true},
+		{Name: "session", Of: sessionNumber, Sparse: true},
 		{Name: "result", Of: func(s engine.Session) any { return string(s.Result) }, Word: true},
 		{Name: "code", Of: func(s engine.Session) any { return s.Code }, Sparse: true},
 		{Name: "message", Of: func(s engine.Session) any { return s.Message }, Sparse: true},
@@ -48,6 +48,14 @@ var runFields = slices.Concat(
 		{Name: "durationMs", Of: func(s engine.Session) any { return s.Ended.Sub(s.Started) }},
 	},
 )
+
+// sessionNumber is the number of a session, or nothing where no cycle began.
+func sessionNumber(s engine.Session) any {
+	if s.ID == 0 {
+		return nil
+	}
+	return s.ID
+}
 
 type syncRunOptions struct {
 	selectOptions
@@ -131,6 +139,11 @@ once a minute; one who is disabled, or whose organization is, cannot be forced. 
 }
 
 func runSyncRun(ctx context.Context, app *App, opts syncRunOptions) error {
+	if opts.force {
+		if err := opts.need(); err != nil {
+			return err
+		}
+	}
 	st, err := app.stateOfUsers(ctx, opts.dryRun)
 	if err != nil {
 		return err
