@@ -81,13 +81,13 @@ func newAddInVerb(app *App, destructive bool, run func(context.Context, *App, ad
 }
 
 func runAddInInstall(ctx context.Context, app *App, opts addInOptions) error {
-	return opts.verbOptions.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
+	return opts.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
 		return ad.InstallAddIn(ctx, users, b), nil
 	})
 }
 
 func runAddInRemove(ctx context.Context, app *App, opts addInOptions) error {
-	return opts.verbOptions.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
+	return opts.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
 		if !b.DryRun {
 			d := danger{Verb: "remove the add-in of", Name: "addin remove", Users: users, Consequences: []string{"they can no longer use it in their mail programs"}}
 			if err := app.confirm(&opts.confirmOptions, d); err != nil {
@@ -99,7 +99,7 @@ func runAddInRemove(ctx context.Context, app *App, opts addInOptions) error {
 }
 
 func runAddInStatus(ctx context.Context, app *App, opts addInOptions) error {
-	return opts.verbOptions.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
+	return opts.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
 		return ad.AddInStatus(ctx, users, b), nil
 	})
 }

@@ -37,6 +37,21 @@ type house struct {
 	input string
 	cfg   config.Config
 	env   map[string]string
+	// silent makes the CRM's feeds fail.
+	silent bool
+}
+
+// silentCRM is a CRM whose feeds fail.
+type silentCRM struct{ remote.CRM }
+
+func (c silentCRM) Collection(e record.Entity) remote.Collection {
+	return silentCollection{c.CRM.Collection(e)}
+}
+
+type silentCollection struct{ remote.Collection }
+
+func (silentCollection) Changes(context.Context, remote.Query) (remote.Feed, error) {
+	return remote.Feed{}, &remote.Error{Class: remote.ClassTransient, Message: "the feed is silent"}
 }
 
 type fileState struct{ store.Admin }
@@ -84,7 +99,12 @@ func (h *house) bench() *bench {
 		return &cfg, nil
 	}
 	b.OpenState = h.open
-	b.CRM = func(context.Context, roster.Connection, ConnectOptions) (remote.CRM, error) { return h.crm, nil }
+	b.CRM = func(context.Context, roster.Connection, ConnectOptions) (remote.CRM, error) {
+		if h.silent {
+			return silentCRM{h.crm}, nil
+		}
+		return h.crm, nil
+	}
 	b.Mail = func(context.Context, roster.Connection, ConnectOptions) (remote.Mail, error) { return h.mail, nil }
 	return b
 }
@@ -246,6 +266,24 @@ func TestMailboxResetOptions(t *testing.T) {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	if err := cmd.ExecuteContext(t.Context()); err == nil {
 		t.Error("--orphan without addresses was taken")
+	}
+}
+
+func TestCheckOptions(t *testing.T) {
+	t.Parallel()
+	for what, checks := range map[string]string{"all": "crm mailbox addin", "crm": "crm", "mailbox": "mailbox", "addin": "addin"} {
+		var got checkOptions
+		cmd := newCheckWhat(newBench(nil).App, what, func(_ context.Context, _ *App, o checkOptions) error {
+			got = o
+			return nil
+		})
+		cmd.SetArgs([]string{"ann@example.com", "-o", "junit", "--parallel", "2"})
+		if err := cmd.ExecuteContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Join(got.checks, " ") != checks || !got.junit || got.format != "" || got.parallel != 2 || len(got.users) != 1 {
+			t.Errorf("check %s: options are %+v", what, got)
+		}
 	}
 }
 
@@ -414,6 +452,41 @@ func TestDestructiveVerbsTakeAnAnswer(t *testing.T) {
 	h.run(exitUsage, "users", "force-delete", "bob@example.com", "--yes")
 	h.run(exitOK, "users", "force-delete", "bob@example.com", "--yes", "--expect", "1")
 	h.run(exitOK, "connection", "remove", "spare", "--yes")
+}
+
+// Reapplying ends in step: the old copies are gone and the CRM's records are there
+// anew, without a second command.
+func TestReapplySynchronizesAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t).settle()
+	h.synced("ann", 3)
+	before := len(h.crm.Items())
+	out, _ := h.run(exitOK, "mailbox", "reapply", "ann@example.com", "--yes")
+	if !strings.Contains(out, "removed 3 copies") || !strings.Contains(out, "first cycle: 3 created in the mailbox") {
+		t.Errorf("printed\n%s", out)
+	}
+	if n := len(h.mail.Items(h.mail.Folder("m-ann", roster.FolderName))); n != 3 || len(h.crm.Items()) != before {
+		t.Errorf("%d copies of %d records", n, len(h.crm.Items()))
+	}
+	if u := h.user("ann"); u.Sync != roster.Enabled || u.LastSuccess.IsZero() {
+		t.Errorf("afterwards %+v", u)
+	}
+
+	t.Log("a cycle that fails is told, and the mailbox stays prepared")
+	h.silent = true
+	out, _ = h.run(exitPartial, "mailbox", "reapply", "bob@example.com", "--yes")
+	if !strings.Contains(out, "bob@example.com\tfailed\tCS2204\tinitialized;") || !strings.Contains(out, "the feed is silent") {
+		t.Errorf("printed\n%s", out)
+	}
+	if u := h.user("bob"); u.Mailbox != roster.Initialized || u.Sync != roster.Enabled {
+		t.Errorf("afterwards %+v", u)
+	}
+	h.silent = false
+
+	h.run(exitOK, "mailbox", "reapply", "ann@example.com", "--yes", "--queue")
+	if n := len(h.mail.Items(h.mail.Folder("m-ann", roster.FolderName))); n != 0 {
+		t.Errorf("%d copies before the next run", n)
+	}
 }
 
 func TestMoveAsksOnlyWhereTheAccessDiffers(t *testing.T) {
@@ -586,7 +659,7 @@ func TestInitAsks(t *testing.T) {
 func TestEveryCodeOfAdministrationIsInTheTable(t *testing.T) {
 	t.Parallel()
 	for code := range admin.Codes {
-		if info, ok := codes[Code(code)]; !ok || info.title == "" || info.exit == exitOK {
+		if info, ok := codes[code]; !ok || info.title == "" || info.exit == exitOK {
 			t.Errorf("%s: %+v", code, info)
 		}
 	}

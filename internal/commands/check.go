@@ -190,7 +190,7 @@ func (app *App) checkAdvice(rows []checkRow) {
 		if e.Who == "" {
 			e.Who = r.User
 		}
-		app.Streams.Fail(e.lines())
+		app.Fail(e.lines())
 	}
 	var parts []string
 	for _, result := range []admin.CheckResult{admin.CheckOK, admin.CheckWarning, admin.CheckSkipped, admin.CheckFailed} {

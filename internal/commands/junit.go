@@ -57,7 +57,7 @@ func writeJUnit(w io.Writer, rows []checkRow, start time.Time, took time.Duratio
 		switch r.Result {
 		case admin.CheckFailed:
 			suite.Failures++
-			c.Failure = &junitMessage{Type: string(r.Code), Message: r.Message}
+			c.Failure = &junitMessage{Type: r.Code, Message: r.Message}
 		case admin.CheckSkipped:
 			suite.Skipped++
 			c.Skipped = &junitMessage{Message: r.Message}

@@ -110,7 +110,7 @@ func runMailboxReset(ctx context.Context, app *App, opts mailboxResetOptions) er
 	if opts.orphan {
 		return resetOrphans(ctx, app, opts)
 	}
-	return opts.verbOptions.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
+	return opts.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
 		if !b.DryRun {
 			if err := app.confirmReset(ctx, ad, &opts.confirmOptions, "reset", users,
 				"synchronization stays disabled until it is enabled again"); err != nil {
@@ -164,6 +164,7 @@ type mailboxReapplyOptions struct {
 	verbOptions
 	confirmOptions
 	takeOver bool
+	queue    bool
 }
 
 func newMailboxReapply(app *App, run func(context.Context, *App, mailboxReapplyOptions) error) *cobra.Command {
@@ -175,9 +176,10 @@ func newMailboxReapply(app *App, run func(context.Context, *App, mailboxReapplyO
 		Use:   "reapply " + selectionUse,
 		Short: "Clean mailboxes, prepare them afresh and synchronize from the start",
 		Long: `Repair mailboxes: take out what we have put there, prepare them afresh, enable
-synchronization and make the users due at once. The CRM is not touched.`,
-		Example: `  crmsync mailbox reapply ann@example.com && crmsync sync run ann@example.com
-  crmsync mailbox reapply --from broken.csv --yes`,
+synchronization and run a first cycle at once. Taking out does not touch the CRM. With
+--queue the users are only made due, and the next run takes them.`,
+		Example: `  crmsync mailbox reapply ann@example.com
+  crmsync mailbox reapply --from broken.csv --yes --queue`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := opts.verbOptions.check(cmd, args); err != nil {
 				return err
@@ -191,19 +193,53 @@ synchronization and make the users due at once. The CRM is not touched.`,
 	opts.verbOptions.addFlags(cmd, app)
 	opts.confirmOptions.addFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&opts.takeOver, "take-over", false, "also take a mailbox that was prepared for another CRM organization")
+	cmd.Flags().BoolVar(&opts.queue, "queue", false, "only make the users due, and leave the cycle to the next run")
 	return cmd
 }
 
 func runMailboxReapply(ctx context.Context, app *App, opts mailboxReapplyOptions) error {
-	return opts.verbOptions.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
+	return opts.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
 		if !b.DryRun {
 			if err := app.confirmReset(ctx, ad, &opts.confirmOptions, "reapply", users,
 				"then everything is synchronized afresh"); err != nil {
 				return nil, err
 			}
 		}
-		return ad.ReapplyMailbox(ctx, users, opts.takeOver, b), nil
+		outcomes := ad.ReapplyMailbox(ctx, users, opts.takeOver, b)
+		if b.DryRun || opts.queue {
+			return outcomes, nil
+		}
+		return outcomes, app.cyclesAfter(ctx, opts.bulkOptions, users, outcomes)
 	})
+}
+
+// cyclesAfter runs the cycles of those users for whom something was done, and says
+// in their outcomes what came of it. A user whose cycle failed has failed.
+func (app *App) cyclesAfter(ctx context.Context, o bulkOptions, users []roster.User, outcomes []admin.Outcome) error {
+	var due []roster.User
+	place := map[string]int{}
+	for i, out := range outcomes {
+		if out.Result == engine.ResultDone {
+			due = append(due, users[i])
+			place[out.User] = i
+		}
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	sessions, err := app.runCycles(ctx, app.state, syncRunOptions{bulkOptions: o}, due, true)
+	for _, s := range sessions {
+		out := &outcomes[place[s.User]]
+		switch s.Result {
+		case engine.ResultDone, engine.ResultUnchanged:
+			out.Message = fmt.Sprintf("%s; first cycle: %d created in the mailbox, %d linked, %d with an issue", out.Message, s.CreatedMailbox, s.Linked, s.Issues)
+		default:
+			out.Result = s.Result
+			out.Message = fmt.Sprintf("%s; first cycle: %s", out.Message, s.Message)
+			out.Err = &Error{Code: s.Code, Who: s.User, What: s.Message}
+		}
+	}
+	return err
 }
 
 // mailboxThing is one thing of ours in one mailbox, or that there is none.

@@ -311,7 +311,7 @@ Where the access to mailboxes differs it asks once.`,
 }
 
 func runOrgMove(ctx context.Context, app *App, opts orgMoveOptions) error {
-	return opts.verbOptions.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
+	return opts.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
 		move, err := ad.PlanMove(ctx, users, opts.to, b)
 		if err != nil {
 			return nil, err

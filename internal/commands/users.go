@@ -295,7 +295,7 @@ func newUsersRemoval(app *App, run func(context.Context, *App, usersDeleteOption
 }
 
 func runUsersDelete(ctx context.Context, app *App, opts usersDeleteOptions) error {
-	return opts.verbOptions.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
+	return opts.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
 		// What would be refused anyway is not asked about.
 		dry := b
 		dry.DryRun = true
@@ -322,7 +322,7 @@ func runUsersDelete(ctx context.Context, app *App, opts usersDeleteOptions) erro
 }
 
 func runUsersForceDelete(ctx context.Context, app *App, opts usersDeleteOptions) error {
-	return opts.verbOptions.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
+	return opts.run(ctx, app, func(ad *admin.Admin, users []roster.User, b admin.Bulk) ([]admin.Outcome, error) {
 		if !b.DryRun {
 			copies, err := ad.Copies(ctx, users)
 			if err != nil {

@@ -105,7 +105,7 @@ func readNewUsers(app *App, from string) ([]admin.NewUser, []admin.Outcome, erro
 		if err != nil {
 			return nil, nil, fail(codeFile, name, reason(err)).do(`give the path of a CSV file, or the word "directory"`).from(err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		in = f
 	}
 	good, bad, err := admin.ReadUsers(io.LimitReader(in, maxInput))

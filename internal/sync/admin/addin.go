@@ -89,8 +89,9 @@ var addInActivity = map[roster.AddIn]string{
 
 func (a *Admin) setAddIn(ctx context.Context, u roster.User, after roster.AddIn, read time.Time) error {
 	var lines []engine.Activity
-	// That nobody ever asked for an add-in is no news.
-	if after != u.AddIn && !(u.AddIn == roster.AddInUnknown && after == roster.AddInRemoved) {
+	// That there is no add-in that nobody ever asked for is no news.
+	news := u.AddIn != roster.AddInUnknown || after != roster.AddInRemoved
+	if after != u.AddIn && news {
 		lines = append(lines, a.activity(addInActivity[after], u.Email, u.Org, "was "+string(u.AddIn)))
 	}
 	return a.change(ctx, u, func(u *roster.User) { u.AddIn, u.AddInRead = after, read }, lines...)
@@ -121,11 +122,11 @@ func (a *Admin) InstallAddIn(ctx context.Context, users []roster.User, b Bulk) [
 			return Outcome{}, err
 		}
 		u.AddIn, u.AddInRead = roster.AddInRequested, now
-		after, read, err := a.readAddIn(ctx, u, addIns, false)
-		if err != nil {
-			return done(u.Email, "requested; whether it is there could not be read yet"), nil
+		message := "requested; whether it is there could not be read yet"
+		if after, read, err := a.readAddIn(ctx, u, addIns, false); err == nil {
+			message = addInWords(u.AddIn, after, read, now)
 		}
-		return done(u.Email, addInWords(u.AddIn, after, read, now)), nil
+		return done(u.Email, message), nil
 	})
 }
 

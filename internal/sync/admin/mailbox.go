@@ -285,7 +285,7 @@ func (a *Admin) ReapplyMailbox(ctx context.Context, users []roster.User, takeOve
 		if u.Sync != roster.Enabled {
 			switched = "synchronization " + strings.TrimPrefix(was(u), "was ") + " before, enabled now"
 		}
-		message = joined(message, "initialized", warning, switched, "due now")
+		message = joined(message, "initialized", warning, switched)
 		if b.DryRun {
 			return done(u.Email, message), nil
 		}
