@@ -129,7 +129,7 @@ func TestIntentsAreSettledOrExpired(t *testing.T) {
 	same(t, "what is left", got, intents[2:])
 	ops, err := s.ExpiredOps(ctx, user, record.Contacts, []record.OpID{op(1), op(2), op(3)})
 	must(t, err)
-	same(t, "expired", ops, []record.OpID{op(2)})
+	same(t, "expired", ops, map[record.OpID]record.Hashes{op(2): intents[1].Leaves()})
 }
 
 // What a settlement stores is stored wholly or not at all.

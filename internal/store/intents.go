@@ -13,7 +13,11 @@ import (
 )
 
 const selectExpired = `
-	SELECT e.op
+	SELECT
+		e.op,
+		e.side,
+		e.kind,
+		e.body
 	FROM json_each(?2) j
 	CROSS JOIN expired_ops e ON e.replica_id = ?1 AND e.op = j.value`
 
@@ -62,6 +66,11 @@ func scanIntent(r scanner, fields *fieldNames) (i engine.Intent, err error) {
 	if err != nil {
 		return i, err
 	}
+	return i, unpackIntent(&i, body, fields)
+}
+
+// unpackIntent reads what packIntent wrote.
+func unpackIntent(i *engine.Intent, body []byte, fields *fieldNames) error {
 	u := unpacker{b: body}
 	state := u.uint()
 	if state >= len(linkStates) {
@@ -78,13 +87,14 @@ func scanIntent(r scanner, fields *fieldNames) (i engine.Intent, err error) {
 	i.MoveCRM = u.hashes(fields)
 	i.MoveMailbox = u.hashes(fields)
 	if u.err != nil {
-		return i, fmt.Errorf("intent %s: %w", i.Op, u.err)
+		return fmt.Errorf("intent %s: %w", i.Op, u.err)
 	}
-	return i, nil
+	return nil
 }
 
-// ExpiredOps returns those of the operation ids that were given up.
-func (s *Store) ExpiredOps(ctx context.Context, user int64, entity record.Entity, ops []record.OpID) (out []record.OpID, err error) {
+// ExpiredOps returns those of the operation ids that were given up, with what each would
+// have left in its item.
+func (s *Store) ExpiredOps(ctx context.Context, user int64, entity record.Entity, ops []record.OpID) (map[record.OpID]record.Hashes, error) {
 	if len(ops) == 0 {
 		return nil, nil
 	}
@@ -92,15 +102,24 @@ func (s *Store) ExpiredOps(ctx context.Context, user int64, entity record.Entity
 	if err != nil {
 		return nil, err
 	}
+	out := map[record.OpID]record.Hashes{}
 	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		replica, err := findReplica(ctx, tx, user, entity)
 		if replica == 0 || err != nil {
 			return err
 		}
+		fields, err := loadFields(ctx, tx)
+		if err != nil {
+			return err
+		}
 		return each(ctx, tx, func(r *sql.Rows) error {
-			var op record.OpID
-			err := r.Scan(&op)
-			out = append(out, op)
+			var i engine.Intent
+			var body []byte
+			if err := r.Scan(&i.Op, &i.Side, &i.Kind, &body); err != nil {
+				return err
+			}
+			err := unpackIntent(&i, body, fields)
+			out[i.Op] = i.Leaves()
 			return err
 		}, selectExpired, replica, string(list))
 	})

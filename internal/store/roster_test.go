@@ -299,6 +299,7 @@ func everything(t *testing.T, s *Store, u roster.User) {
 	must(t, err)
 	must(t, s.Intend(ctx, u.ID, record.Contacts, []engine.Intent{
 		{Op: op(1), Side: record.Mailbox, Kind: reconcile.Create, CRMID: "c1", Created: t0},
+		{Op: op(2), Side: record.Mailbox, Kind: reconcile.Create, CRMID: "c2", Created: t0},
 	}))
 	settle(t, s, u.ID, engine.Settlement{
 		Links: contacts(1, 3), Expired: []record.OpID{op(2)},

@@ -18,9 +18,21 @@ const (
 	INSERT INTO expired_ops (
 		replica_id,
 		op,
-		expired
+		expired,
+		side,
+		kind,
+		body
 	)
-	VALUES (?, ?, ?)
+	SELECT
+		replica_id,
+		op,
+		?,
+		side,
+		kind,
+		body
+	FROM intents
+	WHERE replica_id = ?
+	AND op = ?
 	ON CONFLICT (replica_id, op) DO UPDATE
 	SET expired = excluded.expired`
 )
@@ -71,16 +83,16 @@ func settleIntents(ctx context.Context, tx *sql.Tx, replica int64, set engine.Se
 		return err
 	}
 	defer closing(remove, &err)
+	for _, op := range set.Expired {
+		if _, err := run(ctx, tx, insertExpired, nanos(set.Now), replica, op); err != nil {
+			return err
+		}
+	}
 	for _, ops := range [][]record.OpID{set.Settled, set.Expired} {
 		for _, op := range ops {
 			if _, err := remove.run(ctx, replica, op); err != nil {
 				return err
 			}
-		}
-	}
-	for _, op := range set.Expired {
-		if _, err := run(ctx, tx, insertExpired, replica, op, nanos(set.Now)); err != nil {
-			return err
 		}
 	}
 	return nil

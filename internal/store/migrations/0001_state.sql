@@ -164,10 +164,15 @@ CREATE TABLE intents (
 
 CREATE UNIQUE INDEX intents_op ON intents (replica_id, op);
 
+-- An operation that was given up keeps what its intent said, so that an item it writes
+-- after all can be told from one that a person has edited since.
 CREATE TABLE expired_ops (
 	replica_id INTEGER NOT NULL REFERENCES replicas (id) ON DELETE CASCADE,
 	op TEXT NOT NULL CHECK (op <> ''),
 	expired INTEGER NOT NULL,
+	side TEXT NOT NULL CHECK (side IN ('crm', 'mailbox')),
+	kind TEXT NOT NULL CHECK (kind IN ('create', 'update', 'delete')),
+	body BLOB NOT NULL,
 	PRIMARY KEY (replica_id, op)
 ) STRICT, WITHOUT ROWID;
 

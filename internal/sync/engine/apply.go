@@ -25,7 +25,7 @@ const (
 // decided again, a few times.
 func (c *cycle) apply(ctx context.Context, quit <-chan struct{}, plan reconcile.Plan, in reconcile.Input) error {
 	for round := 0; ; round++ {
-		c.again = map[string]reconcile.Operation{}
+		c.again, c.joint = map[string]reconcile.Operation{}, map[string]reconcile.Operation{}
 		c.count(plan)
 		if err := c.applyState(ctx, plan, in); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (c *cycle) readAgain(ctx context.Context, before reconcile.Input) (reconcil
 			ids[record.Mailbox] = append(ids[record.Mailbox], o.MailboxID)
 		}
 	}
-	in := reconcile.Input{Policy: before.Policy, Hasher: before.Hasher, Install: before.Install, First: before.First, Ops: before.Ops}
+	in := reconcile.Input{Policy: before.Policy, Hasher: before.Hasher, Install: before.Install, First: before.First}
 	var err error
 	if in.Links, err = c.linksByID(ctx, ids[record.CRM], ids[record.Mailbox]); err != nil {
 		return in, err
@@ -74,9 +74,6 @@ func (c *cycle) readAgain(ctx context.Context, before reconcile.Input) (reconcil
 	}
 	if in.Mailbox, err = c.lookUp(ctx, record.Mailbox, ids[record.Mailbox]); err != nil {
 		return in, err
-	}
-	for _, l := range in.Links {
-		c.links[l.CRM.ID] = l
 	}
 	c.log.add("%d records changed while they were being written: read again", len(c.again))
 	return in, nil
@@ -356,6 +353,12 @@ func (c *cycle) settleBatch(ctx context.Context, side record.Side, ops []reconci
 			}
 			c.mu.Lock()
 			l := c.moved(o, op, res)
+			if o.Joint != nil {
+				if other, ok := c.joint[o.CRMID]; ok && other.Side != o.Side {
+					l.Join(o, other)
+				}
+				c.joint[o.CRMID] = o
+			}
 			c.links[l.CRM.ID], links[l.CRM.ID] = l, true
 			c.mu.Unlock()
 		case down:

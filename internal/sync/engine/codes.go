@@ -22,6 +22,7 @@ const (
 	CodeOnHold       Code = "CS2109"
 	CodeTooMany      Code = "CS2110"
 	CodeRestless     Code = "CS2111"
+	CodeLateTwin     Code = "CS2112"
 	CodeLocked       Code = "CS2201"
 	CodeAccess       Code = "CS2202"
 	CodePressure     Code = "CS2203"
@@ -57,6 +58,7 @@ var CodeMeanings = map[Code]string{
 	CodeOnHold:       "both sides changed a field and the policy is to hold it",
 	CodeTooMany:      "a list holds more elements than a side can",
 	CodeRestless:     "a record changed again and again while it was being synchronized",
+	CodeLateTwin:     "a write landed late, and a person has edited the second item that it made",
 	CodeLocked:       "another run is working on the user",
 	CodeAccess:       "a server refuses access to the user's data",
 	CodePressure:     "a server asks for patience",
@@ -102,4 +104,5 @@ var codeOfFinding = map[reconcile.FindingCode]Code{
 	reconcile.LeftOut:    CodeLeftOut,
 	reconcile.OnHold:     CodeOnHold,
 	reconcile.TooMany:    CodeTooMany,
+	reconcile.LateTwin:   CodeLateTwin,
 }

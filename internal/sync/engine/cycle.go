@@ -44,6 +44,7 @@ type cycle struct {
 	mu    sync.Mutex // guards what both sides' writers change
 	links map[string]reconcile.Link
 	again map[string]reconcile.Operation // operations whose record must be read and decided again
+	joint map[string]reconcile.Operation // applied operations whose twin on the other side completes the link
 	// unsettled says that a change is neither applied nor held nor named by an issue:
 	// the cursors stay where they are.
 	unsettled bool
@@ -171,6 +172,7 @@ func (c *cycle) connect(ctx context.Context) error {
 
 // useContainer sets the cycle to work on a container of the mailbox.
 func (c *cycle) useContainer(at remote.Container) {
+	at.Category = roster.CategoryName
 	c.replica.Container = at
 	c.copies = c.box.Collection(c.entity, at)
 	c.policy = policyFor(c.entity, c.records.Capabilities().Mapping, c.copies.Capabilities().Mapping,

@@ -39,6 +39,9 @@ const maxRereads = 3
 // reconcile calls reconcile.Reconcile until it has seen all items that it needs.
 func (c *cycle) reconcile(ctx context.Context, in *reconcile.Input) (reconcile.Plan, error) {
 	for round := 0; ; round++ {
+		if err := c.complete(ctx, in); err != nil {
+			return reconcile.Plan{}, err
+		}
 		plan := reconcile.Reconcile(*in)
 		refs := append(plan.Reread, c.versionless(plan)...)
 		if len(refs) == 0 || round == maxRereads {

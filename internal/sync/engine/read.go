@@ -57,13 +57,49 @@ func (c *cycle) read(ctx context.Context) (reconcile.Input, readTo, error) {
 	if err := c.addRetries(ctx, &in); err != nil {
 		return in, readTo{}, err
 	}
-	if in.Ops, err = c.opsOf(ctx, in); err != nil {
-		return in, readTo{}, err
+	return in, readTo{mailbox: box.cursor}, nil
+}
+
+// complete adds what the state knows of the stamps that items without a link bear: the
+// links of the records that they name, and the operations that were given up.
+func (c *cycle) complete(ctx context.Context, in *reconcile.Input) error {
+	have := map[record.Side]map[string]bool{record.CRM: {}, record.Mailbox: {}}
+	for _, l := range in.Links {
+		have[record.CRM][l.CRM.ID], have[record.Mailbox][l.Mailbox.ID] = true, true
+	}
+	var ops []record.OpID
+	named := map[record.Side][]string{}
+	for side, changes := range map[record.Side][]reconcile.Change{record.CRM: in.CRM, record.Mailbox: in.Mailbox} {
+		for _, ch := range changes {
+			if ch.Stamp == nil {
+				continue
+			}
+			if ch.Stamp.Install == c.e.Install {
+				ops = append(ops, ch.Stamp.Op)
+			}
+			if ch.Stamp.Other != "" && !have[side.Other()][ch.Stamp.Other] {
+				named[side.Other()] = append(named[side.Other()], ch.Stamp.Other)
+			}
+		}
+	}
+	links, err := c.linksByID(ctx, named[record.CRM], named[record.Mailbox])
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		if !have[record.CRM][l.CRM.ID] {
+			in.Links = append(in.Links, l)
+		}
 	}
 	for _, l := range in.Links {
 		c.links[l.CRM.ID] = l
 	}
-	return in, readTo{mailbox: box.cursor}, nil
+	if len(ops) == 0 {
+		return nil
+	}
+	slices.Sort(ops)
+	in.Late, err = c.e.State.ExpiredOps(ctx, c.m.User.ID, c.entity, slices.Compact(ops))
+	return stateFault("reading the expired operations", err)
 }
 
 // readCRM returns the user's part of the CRM's feed, or all his records.
@@ -383,31 +419,4 @@ func idSet(changes []reconcile.Change) map[string]bool {
 		set[ch.ID] = true
 	}
 	return set
-}
-
-// opsOf asks the state what it knows of the operation ids on unlinked items.
-func (c *cycle) opsOf(ctx context.Context, in reconcile.Input) (map[record.OpID]reconcile.OpState, error) {
-	out := map[record.OpID]reconcile.OpState{}
-	var ops []record.OpID
-	for _, changes := range [][]reconcile.Change{in.CRM, in.Mailbox} {
-		for _, ch := range changes {
-			if ch.Stamp != nil && ch.Stamp.Install == c.e.Install {
-				if _, ok := out[ch.Stamp.Op]; !ok {
-					ops = append(ops, ch.Stamp.Op)
-				}
-				out[ch.Stamp.Op] = reconcile.OpFinished
-			}
-		}
-	}
-	if len(ops) == 0 {
-		return out, nil
-	}
-	expired, err := c.e.State.ExpiredOps(ctx, c.m.User.ID, c.entity, ops)
-	if err != nil {
-		return nil, stateFault("reading the expired operations", err)
-	}
-	for _, op := range expired {
-		out[op] = reconcile.OpExpired
-	}
-	return out, nil
 }

@@ -145,6 +145,15 @@ func (c *cycle) bears(side record.Side, it remote.Item, i Intent) bool {
 	return true
 }
 
+// Leaves returns what the write leaves in the item, as far as the intent knows: all
+// fields of a created one, the changed fields of an updated one.
+func (i Intent) Leaves() record.Hashes {
+	if i.Kind == reconcile.Create {
+		return i.Link.Half(i.Side).Base
+	}
+	return i.move(i.Side)
+}
+
 // target returns the id of the item that the intent writes to.
 func (i Intent) target() string {
 	if i.Side == record.CRM {

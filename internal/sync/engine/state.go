@@ -44,8 +44,9 @@ type State interface {
 
 	// Intents returns the writes whose outcome is not settled, oldest first.
 	Intents(ctx context.Context, user int64, entity record.Entity) ([]Intent, error)
-	// ExpiredOps returns those of the operation ids that were given up.
-	ExpiredOps(ctx context.Context, user int64, entity record.Entity, ops []record.OpID) ([]record.OpID, error)
+	// ExpiredOps returns those of the operation ids that were given up, each with what
+	// its write would have left in the item: Intent.Leaves.
+	ExpiredOps(ctx context.Context, user int64, entity record.Entity, ops []record.OpID) (map[record.OpID]record.Hashes, error)
 	// Intend makes writes durable before they are sent.
 	Intend(ctx context.Context, user int64, entity record.Entity, intents []Intent) error
 	// Settle stores what became of writes, and everything that follows from it.

@@ -260,6 +260,8 @@ func TestStamps(t *testing.T) {
 			lines("update crm given_name=Anna job_title=CTO", "update mailbox given_name=Anna", "conflict job_title: mailbox keeps CTO, lost CFO", "finding late-twin mailbox m2 m1")},
 		{"landed late, holds what the linked item holds now", contacts(), []reconcile.Link{link}, []reconcile.Change{present("c1", with(base, title, "CFO"))}, []reconcile.Change{late(with(base, title, "CFO")), present("m1", with(base, title, "CFO"))},
 			lines("settle", "delete mailbox /m2")},
+		{"landed late, while the linked item has moved on", contacts(), []reconcile.Link{linkOf(with(base, title, "CFO"), with(base, title, "CFO"))}, nil, []reconcile.Change{late(base)},
+			"delete mailbox /m2"},
 		{"landed late, the linked item changes in the CRM", contacts(), []reconcile.Link{link}, []reconcile.Change{present("c1", with(base, title, "CFO"))}, []reconcile.Change{late(base)},
 			lines("update mailbox job_title=CFO", "delete mailbox /m2")},
 		{"landed late, its source is gone", contacts(), []reconcile.Link{ended}, []reconcile.Change{gone("c1")}, []reconcile.Change{late(base)}, "delete mailbox /m2"},
@@ -271,7 +273,7 @@ func TestStamps(t *testing.T) {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
 			in := reconcile.Input{Policy: x.policy, Hasher: hasher, Install: "i", Links: x.links, CRM: x.crm, Mailbox: x.box,
-				Ops: map[record.OpID]reconcile.OpState{"done": reconcile.OpFinished, "late": reconcile.OpExpired}}
+				Late: map[record.OpID]record.Hashes{"late": hasher.Record(base)}}
 			if got := words(reconcile.Reconcile(in)); got != x.want {
 				t.Errorf("got\n%s\nwant\n%s", got, x.want)
 			}
@@ -284,7 +286,7 @@ func TestLateTwinInCRM(t *testing.T) {
 	t.Parallel()
 	base := ann()
 	in := reconcile.Input{Policy: contacts(), Hasher: hasher, Install: "i", Links: []reconcile.Link{linkOf(base, base)},
-		CRM: []reconcile.Change{stampOf(present("c2", base), "i", "m1", "late")}, Ops: map[record.OpID]reconcile.OpState{"late": reconcile.OpExpired}}
+		CRM: []reconcile.Change{stampOf(present("c2", base), "i", "m1", "late")}, Late: map[record.OpID]record.Hashes{"late": hasher.Record(base)}}
 	p := reconcile.Reconcile(in)
 	if got := words(p); got != "delete crm c2/" {
 		t.Fatal(got)
@@ -301,7 +303,7 @@ func TestLateTwinGoesInTheEnd(t *testing.T) {
 	edited := with(base, title, "CFO")
 	in := reconcile.Input{Policy: contacts(), Hasher: hasher, Install: "i", Links: []reconcile.Link{linkOf(base, base)},
 		Mailbox: []reconcile.Change{present("m1", base), stampOf(present("m2", edited), "i", "c1", "late")},
-		Ops:     map[record.OpID]reconcile.OpState{"late": reconcile.OpExpired}}
+		Late:    map[record.OpID]record.Hashes{"late": hasher.Record(base)}}
 	p := reconcile.Reconcile(in)
 	l := p.Ops[0].Link
 	if len(p.Ops) != 2 || len(p.Ops[0].MoveCRM) != 0 || p.Ops[0].Joint == nil {

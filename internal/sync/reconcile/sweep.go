@@ -41,7 +41,7 @@ func (p *planner) readStamp(it *item) {
 	}
 	source := p.items[1-it.side][s.Other]
 	l := p.linked[1-it.side][s.Other]
-	late := s.Install == p.in.Install && p.in.Ops[s.Op] == OpExpired
+	sent, late := p.sent(it)
 	switch {
 	case l == nil && source == nil:
 		p.need(1-it.side, s.Other)
@@ -54,7 +54,7 @@ func (p *planner) readStamp(it *item) {
 	case l.State == Linked:
 		p.unstamp(it) // a person's copy
 		free()
-	case late && !p.changed(it, l.Half(sides[it.side]).Base):
+	case late && !p.changed(it, sent):
 		// The record went while our write was on its way.
 		p.removeTwin(it, "a late write of a record that has gone since")
 	case source == nil:
@@ -67,6 +67,16 @@ func (p *planner) readStamp(it *item) {
 		p.unstamp(it)
 		free()
 	}
+}
+
+// sent returns what the operation that an item bears would have left in it, if it was
+// one that was given up.
+func (p *planner) sent(it *item) (record.Hashes, bool) {
+	if it.Stamp == nil || it.Stamp.Install != p.in.Install {
+		return nil, false
+	}
+	sent, late := p.in.Late[it.Stamp.Op]
+	return sent, late
 }
 
 // unstamp makes an item a record of its own.
@@ -94,9 +104,9 @@ func (p *planner) sweep(l *Link, it [2]*item, twins []*item) bool {
 	decided := false
 	for _, twin := range twins {
 		i := twin.side
-		base := l.Half(sides[i]).Base
+		sent, _ := p.sent(twin)
 		switch {
-		case !p.changed(twin, base) || is(it[i], Present) && !p.changed(twin, p.hash(it[i])):
+		case !p.changed(twin, sent) || is(it[i], Present) && !p.changed(twin, p.hash(it[i])):
 			p.removeTwin(twin, "a write of ours that landed late and made a second item")
 		case decided || is(it[i], Deleted) || is(it[i], OutOfScope) || is(it[1-i], Deleted) || is(it[1-i], OutOfScope):
 			p.find(LateTwin, twin, []string{l.Half(sides[i]).ID}, "a write of ours landed late and a person has edited the second item that it made; its linked item is about to change")
@@ -107,7 +117,7 @@ func (p *planner) sweep(l *Link, it [2]*item, twins []*item) bool {
 			p.find(LateTwin, twin, []string{it[i].ID}, "a write of ours landed late and a person has edited the second item that it made; the edits go into the linked item")
 			pr := pair{link: *l, item: it}
 			pr.actual[i] = p.hash(it[i])
-			pr.item[i] = p.fold(l, it[i], twin)
+			pr.item[i] = p.fold(l, it[i], twin, sent)
 			p.merge(pr, "")
 			decided = true
 		}
@@ -115,15 +125,15 @@ func (p *planner) sweep(l *Link, it [2]*item, twins []*item) bool {
 	return decided
 }
 
-// fold returns a linked item as it would be with the edits of its twin. Where both were
-// edited, the linked item's value stays and the twin's is kept as a conflict's loser.
-func (p *planner) fold(l *Link, it, twin *item) *item {
+// fold returns a linked item as it would be with the edits of its twin: with what differs
+// there from what our write had sent. Where the linked item has changed since as well,
+// its value stays and the twin's is kept as a conflict's loser.
+func (p *planner) fold(l *Link, it, twin *item, sent record.Hashes) *item {
 	out := &item{Change: it.Change, side: it.side}
 	out.Record = it.Record.Clone()
-	base := l.Half(sides[it.side]).Base
 	own, others := p.hash(it), p.hash(twin)
 	for _, f := range p.fields {
-		b, a, t := base[f.Field], own[f.Field], others[f.Field]
+		b, a, t := sent[f.Field], own[f.Field], others[f.Field]
 		value := twin.Record[f.Field]
 		switch {
 		case same(t, b) || same(t, a):

@@ -153,19 +153,6 @@ type Policy struct {
 	InitialLimit int
 }
 
-// OpState is what the state knows of an operation id found on an item.
-type OpState int
-
-// The states of an operation.
-const (
-	// OpUnknown: not ours, or long forgotten.
-	OpUnknown OpState = iota
-	// OpFinished: the operation was settled as applied.
-	OpFinished
-	// OpExpired: the operation was given up; if an item bears its id, it landed late.
-	OpExpired
-)
-
 // Input is all that a plan depends on.
 type Input struct {
 	Policy Policy
@@ -182,8 +169,9 @@ type Input struct {
 	// First says that this is the first sync: its limit and the exclusion of imported
 	// records apply.
 	First bool
-	// Ops says what is known of the operation ids that unlinked items bear.
-	Ops map[record.OpID]OpState
+	// Late holds the operations that were given up, with what each would have left in its
+	// item. An item without a link that bears such an id was written after all.
+	Late map[record.OpID]record.Hashes
 }
 
 // OpKind is what an operation does.
