@@ -39,7 +39,7 @@ func run() int {
 	go func() {
 		<-signals
 		cancel()
-		os.Stderr.WriteString("\ninterrupted: finishing what was begun; once more to abort\n")
+		_, _ = os.Stderr.WriteString("\ninterrupted: finishing what was begun; once more to abort\n")
 		<-signals
 		os.Exit(exitAborted)
 	}()

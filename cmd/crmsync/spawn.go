@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 )
@@ -16,11 +17,10 @@ func spawn(log string, args ...string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
-	cmd := exec.Command(self, args...)
+	cmd := exec.Command(self, args...) //nolint:noctx // it outlives this command
 	cmd.Stdout, cmd.Stderr = f, f
 	cmd.SysProcAttr = detached()
-	if err := cmd.Start(); err != nil {
+	if err := errors.Join(cmd.Start(), f.Close()); err != nil {
 		return 0, err
 	}
 	return cmd.Process.Pid, cmd.Process.Release()

@@ -52,7 +52,7 @@ type danger struct {
 // count has to be typed, or given by --expect.
 func (app *App) confirm(o *confirmOptions, d danger) error {
 	n := len(d.Users)
-	fmt.Fprintln(app.Err, d.text())
+	app.Tell(d.text())
 	byCount := d.Grave || n > confirmAbove
 	switch {
 	case o.yes && byCount && o.expect != n:

@@ -97,7 +97,7 @@ func runDemo(ctx context.Context, app *App, opts demoOptions) (err error) {
 	if err != nil {
 		return sandboxError(dir, err)
 	}
-	defer func() { err = errors.Join(err, d.sandbox.Stop()) }()
+	defer func() { err = errors.Join(err, d.sandbox.Stop()) }() //nolint:contextcheck // it is stopped also when nobody waits any more
 	d.app = app.forDemo(d.sandbox.Endpoints().Config, now)
 	if err := d.tell(ctx, opts); err != nil {
 		return err

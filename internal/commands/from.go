@@ -17,7 +17,7 @@ import (
 // that is there.
 var userColumns = []string{"user", "email", "id", "crmUser", "mailboxId"}
 
-// maxInput bounds what --from reads: no list of users is larger.
+// maxInput bounds in bytes what is read from standard input: no list of users is larger.
 const maxInput = 256 << 20
 
 // readFrom reads the names of users from --from: CSV or text apart by tabs with a
@@ -25,21 +25,16 @@ const maxInput = 256 << 20
 // read is a failed row; what cannot be read at all is an error.
 func (o *selectOptions) readFrom(app *App) (keys []string, bad []row, err error) {
 	name := o.from
-	in := app.In
-	if name == "-" {
+	var text []byte
+	switch {
+	case name != "-":
+		text, err = os.ReadFile(name)
+	case app.InTTY:
+		return nil, nil, fail(codeUsage, "", "--from - reads standard input, which is a terminal").do("pipe a list into the command")
+	default:
 		name = "standard input"
-		if app.InTTY {
-			return nil, nil, fail(codeUsage, "", "--from - reads standard input, which is a terminal").do("pipe a list into the command")
-		}
-	} else {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, nil, fail(codeFile, name, reason(err)).from(err)
-		}
-		defer f.Close()
-		in = f
+		text, err = io.ReadAll(io.LimitReader(app.In, maxInput))
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxInput))
 	if err != nil {
 		return nil, nil, fail(codeFile, name, reason(err)).from(err)
 	}

@@ -16,7 +16,7 @@ func Main(ctx context.Context, app *App, args []string) (status int) {
 			status = app.report(fail(codeBug, "", fmt.Sprintf("this should not have happened: %v", cause)))
 		}
 	}()
-	root := newRoot(app)
+	root := newRoot(app) //nolint:contextcheck // commands get ctx when they run
 	begun := false
 	onRun(root, func() { begun = true })
 	root.SetArgs(args)
@@ -58,7 +58,7 @@ func (app *App) report(err error) int {
 	}
 	e := explain(err)
 	if !e.silent {
-		app.Streams.Fail(e.lines())
+		app.Fail(e.lines())
 	}
 	return e.exit()
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -128,7 +129,7 @@ func runSandboxStart(ctx context.Context, app *App, opts sandboxStartOptions) er
 		return sandboxError(opts.dir, err)
 	}
 	if err := app.showSandbox(opts, runningSandbox{sb.Endpoints(), dir}); err != nil {
-		return errors.Join(err, sb.Stop())
+		return errors.Join(err, sb.Stop()) //nolint:contextcheck // it is stopped also when nobody waits any more
 	}
 	app.Notice("runs until Ctrl-C; its data stays in %s", opts.dir)
 	return sb.Serve(ctx)
@@ -525,7 +526,7 @@ or vCard).`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.file = args[0]
-			if err := opts.outputOptions.check(cmd); err != nil {
+			if err := opts.check(cmd); err != nil {
 				return err
 			}
 			return run(cmd.Context(), app, opts)
@@ -541,11 +542,11 @@ or vCard).`,
 }
 
 func runSandboxLoad(ctx context.Context, app *App, opts sandboxLoadOptions) error {
-	file, err := os.Open(opts.file)
+	text, err := os.ReadFile(opts.file)
 	if err != nil {
 		return fail(codeFile, opts.file, reason(err)).from(err)
 	}
-	defer file.Close()
+	file := bytes.NewReader(text)
 	client, err := sandbox.Open(ctx, opts.dir)
 	if err != nil {
 		return sandboxError(opts.dir, err)

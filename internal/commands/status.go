@@ -107,7 +107,7 @@ func standings(ms []member, now time.Time) []standing {
 	list := make([]standing, len(ms))
 	for i, m := range ms {
 		s := standing{
-			User: m.Email, Effective: m.Effective.State, Mailbox: m.User.Mailbox,
+			User: m.Email, Effective: m.Effective.State, Mailbox: m.Mailbox,
 			LastSuccess: m.LastSuccess, NextDue: m.NextDue, Issues: m.Issues, Failures: m.Failures,
 			Reason: m.Reason, Fix: m.Effective.Fix,
 		}

@@ -204,8 +204,12 @@ func planOf(p engine.UserPlan) []planned {
 // sumPlans says on standard error what the plans come to.
 func (app *App) sumPlans(plans []engine.UserPlan, brief bool) {
 	var all engine.Counts
-	notAllowed := 0
+	notAllowed, made := 0, 0
 	for _, p := range plans {
+		if p.Err != nil {
+			continue
+		}
+		made++
 		c := countsOf(p.Plan)
 		all = add(all, c)
 		for _, f := range p.Plan.Findings {
@@ -213,15 +217,15 @@ func (app *App) sumPlans(plans []engine.UserPlan, brief bool) {
 				notAllowed++
 			}
 		}
-		if len(plans) <= 10 && p.Err == nil && !brief {
+		if len(plans) <= 10 && !brief {
 			app.Notice("%s: %s", p.User, or(ui.Tally(c), "nothing to do"))
 		}
 		if p.Unsettled > 0 {
 			app.Notice("%s: the outcome of %s is not known yet; the plan may change once it is", p.User, count(p.Unsettled, "write"))
 		}
 	}
-	if len(plans) > 1 || brief {
-		app.Notice("%s: %s", count(len(plans), "user"), or(ui.Tally(all), "nothing to do"))
+	if made > 1 || made == 1 && brief {
+		app.Notice("%s: %s", count(made, "user"), or(ui.Tally(all), "nothing to do"))
 	}
 	if notAllowed > 0 {
 		app.Notice("%s born in a mailbox would not be created in the CRM; allow it once with %q", count(notAllowed, "record"), "crmsync sync run --allow-create-in-crm")

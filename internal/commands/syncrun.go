@@ -297,9 +297,13 @@ func rowsOfSessions(sessions []engine.Session) []row {
 // concludeRun is conclude with what a run says besides: held deletes are a refusal.
 func (app *App) concludeRun(rows []row, sessions []engine.Session) error {
 	err := app.conclude(rows)
-	held := 0
+	held, issues := 0, 0
 	for _, s := range sessions {
 		held += s.Held
+		issues += s.Issues
+	}
+	if issues > 0 {
+		app.Notice("%s could not be synchronized as they are; see %q", count(issues, "record"), "crmsync issues list")
 	}
 	if held == 0 {
 		return err

@@ -35,7 +35,7 @@ var userFields = []ui.Field[member]{
 	{Name: "sync", Of: func(m member) any { return string(m.Sync) }, Word: true},
 	{Name: "cause", Of: func(m member) any { return string(m.Cause) }, Wide: true},
 	{Name: "effective", Of: func(m member) any { return m.Effective.State }, Word: true},
-	{Name: "mailbox", Of: func(m member) any { return string(m.User.Mailbox) }, Word: true},
+	{Name: "mailbox", Of: func(m member) any { return string(m.Mailbox) }, Word: true},
 	{Name: "addin", Of: func(m member) any { return string(m.AddIn) }, Word: true},
 	{Name: "issues", Of: func(m member) any { return m.Issues }},
 	{Name: "lastSuccess", Of: func(m member) any { return m.LastSuccess }},

@@ -137,7 +137,7 @@ func Load(src Source) (*Config, error) {
 	if cfg.Connections, err = connections(v, doc, file); err != nil {
 		return nil, err
 	}
-	if cfg.Organizations, err = organizations(v, doc, file, cfg.Connections); err != nil {
+	if cfg.Organizations, err = organizations(v, doc, file); err != nil {
 		return nil, err
 	}
 	return cfg, nil
@@ -287,7 +287,7 @@ func connections(v *viper.Viper, doc document, file string) ([]roster.Connection
 // Kinds are the kinds of connections there are connectors for.
 var Kinds = []string{"graph", "salesforce"}
 
-func organizations(v *viper.Viper, doc document, file string, conns []roster.Connection) ([]roster.Organization, error) {
+func organizations(v *viper.Viper, doc document, file string) ([]roster.Organization, error) {
 	var list []roster.Organization
 	for i, e := range entries(v, "organizations") {
 		create, _ := e["create_in_crm"].(bool)

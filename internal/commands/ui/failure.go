@@ -21,7 +21,7 @@ func (s *Streams) Fail(f Failure) {
 	if f.Code != "" {
 		head += "[" + f.Code + "]"
 	}
-	fmt.Fprintln(s.Err, st.bad.Bold(true).Render(head)+": "+printable(oneLine(f.Text)))
+	s.Tell(st.bad.Bold(true).Render(head) + ": " + printable(oneLine(f.Text)))
 	for _, line := range []struct{ head, text string }{
 		{"why", f.Why}, {"do", f.Do}, {"try", f.Command},
 	} {
@@ -32,7 +32,7 @@ func (s *Streams) Fail(f Failure) {
 		if line.head == "try" {
 			text = st.bold.Render(text)
 		}
-		fmt.Fprintf(s.Err, "  %s %s\n", st.faint.Render(fmt.Sprintf("%-4s", line.head+":")), text)
+		s.Tell("  " + st.faint.Render(fmt.Sprintf("%-4s", line.head+":")) + " " + text)
 	}
 }
 

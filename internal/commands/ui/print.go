@@ -48,12 +48,12 @@ func (o Output) Check(fields []string) error {
 	}
 	if o.JQ != "" {
 		if _, err := gojq.Parse(o.JQ); err != nil {
-			return fmt.Errorf("%w: --jq: %v", ErrOutput, err)
+			return fmt.Errorf("%w: --jq: %w", ErrOutput, err)
 		}
 	}
 	if o.Template != "" {
 		if _, err := template.New("").Parse(o.Template); err != nil {
-			return fmt.Errorf("%w: --template: %v", ErrOutput, err)
+			return fmt.Errorf("%w: --template: %w", ErrOutput, err)
 		}
 	}
 	for _, f := range o.Fields {
@@ -239,7 +239,7 @@ func (t Table) generic() (any, error) {
 func (s *Streams) printJQ(t Table, expression string) error {
 	query, err := gojq.Parse(expression)
 	if err != nil {
-		return fmt.Errorf("%w: --jq: %v", ErrOutput, err)
+		return fmt.Errorf("%w: --jq: %w", ErrOutput, err)
 	}
 	v, err := t.generic()
 	if err != nil {
@@ -255,7 +255,7 @@ func (s *Streams) printJQ(t Table, expression string) error {
 			if errors.As(err, &halt) && halt.Value() == nil {
 				return nil
 			}
-			return fmt.Errorf("%w: --jq: %v", ErrOutput, err)
+			return fmt.Errorf("%w: --jq: %w", ErrOutput, err)
 		}
 		if text, ok := v.(string); ok {
 			if _, err := fmt.Fprintln(s.Out, text); err != nil {
@@ -277,7 +277,7 @@ func (s *Streams) printJQ(t Table, expression string) error {
 func (s *Streams) printTemplate(t Table, text string) error {
 	tmpl, err := template.New("").Parse(text)
 	if err != nil {
-		return fmt.Errorf("%w: --template: %v", ErrOutput, err)
+		return fmt.Errorf("%w: --template: %w", ErrOutput, err)
 	}
 	for _, row := range t.Rows {
 		fields := make(map[string]any, len(row))
@@ -286,7 +286,7 @@ func (s *Streams) printTemplate(t Table, text string) error {
 		}
 		var b bytes.Buffer
 		if err := tmpl.Execute(&b, fields); err != nil {
-			return fmt.Errorf("%w: --template: %v", ErrOutput, err)
+			return fmt.Errorf("%w: --template: %w", ErrOutput, err)
 		}
 		if !bytes.HasSuffix(b.Bytes(), []byte("\n")) {
 			b.WriteByte('\n')

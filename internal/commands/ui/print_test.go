@@ -107,6 +107,18 @@ func TestPrint(t *testing.T) {
 	}
 }
 
+// What jq and a shell read is not written for a browser.
+func TestJSONIsNotEscapedForHTML(t *testing.T) {
+	t.Parallel()
+	s, out, _ := pair()
+	if err := s.Print(List(thingFields, []thing{{name: "a<b> & c"}}), Output{Format: "jsonl", Fields: []string{"name"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out.String(), "{\"name\":\"a<b> & c\"}\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // An empty list is an empty list in every format, never an absent one.
 func TestPrintNothing(t *testing.T) {
 	t.Parallel()
@@ -144,7 +156,7 @@ func TestPrintOne(t *testing.T) {
 func TestCheckRefusesBeforeAnyWork(t *testing.T) {
 	t.Parallel()
 	for _, o := range []Output{
-		{Format: "xml"}, {Fields: []string{"nmae"}}, {JQ: ".["}, {Template: "{{"}, {JQ: ".", Template: "x"},
+		{Format: "xml"}, {Fields: []string{"title"}}, {JQ: ".["}, {Template: "{{"}, {JQ: ".", Template: "x"},
 	} {
 		if err := o.Check(Names(thingFields)); !errors.Is(err, ErrOutput) {
 			t.Errorf("%+v: %v", o, err)

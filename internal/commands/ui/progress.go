@@ -43,7 +43,6 @@ type work struct {
 	writes int
 	done   int
 	since  time.Time // when the first write was announced
-	result string
 }
 
 var _ engine.Reporter = (*Progress)(nil)
@@ -81,16 +80,13 @@ func (p *Progress) newWork(name string, total int64) *work {
 			return "  " + p.text(w)
 		})),
 		mpb.BarWidth(p.width()),
-		mpb.BarFillerClearOnComplete(),
+		mpb.BarRemoveOnComplete(),
 	)
 	return w
 }
 
 // text is what stands beside a bar.
 func (p *Progress) text(w *work) string {
-	if w.result != "" {
-		return w.result
-	}
 	if w == p.all {
 		s := fmt.Sprintf("%d of %d users", p.ended, p.total)
 		if p.wrong > 0 {
@@ -149,7 +145,7 @@ func (p *Progress) CycleStarted(user string) {
 	}
 }
 
-// CycleEnded replaces a user's bar by the result.
+// CycleEnded takes a user's bar away: the table that follows has the result.
 func (p *Progress) CycleEnded(user string, s engine.Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,7 +161,6 @@ func (p *Progress) CycleEnded(user string, s engine.Session) {
 		p.all.bar.Increment()
 	}
 	if w := p.users[user]; w != nil {
-		w.result = p.styles.word(string(s.Result)) + "  " + Tally(s.Counts)
 		delete(p.users, user)
 		// The bar calls back for its text: not while the lock is held.
 		go w.bar.SetTotal(-1, true)
@@ -260,13 +255,13 @@ func (p *Progress) Close() {
 	if p.all != nil {
 		left = append(left, p.all)
 	}
-	p.bars = nil
+	p.bars, p.all, p.users = nil, nil, map[string]*work{}
 	p.mu.Unlock()
 	if bars == nil {
 		return
 	}
 	for _, w := range left {
-		w.bar.Abort(w == p.all)
+		w.bar.Abort(true)
 	}
 	bars.Wait()
 }

@@ -23,11 +23,11 @@ func (s *Streams) Ask(question, preset string) (string, error) {
 		return "", ErrNobody
 	}
 	st := s.errStyles()
-	fmt.Fprint(s.Err, st.bold.Render(question))
+	s.tell(st.bold.Render(question))
 	if preset != "" {
-		fmt.Fprint(s.Err, st.faint.Render(" ["+preset+"]"))
+		s.tell(st.faint.Render(" [" + preset + "]"))
 	}
-	fmt.Fprint(s.Err, " ")
+	s.tell(" ")
 	line, err := s.line()
 	if err != nil {
 		return "", err
@@ -63,10 +63,7 @@ func (s *Streams) line() (string, error) {
 		s.reader = bufio.NewReader(s.In)
 	}
 	line, err := s.reader.ReadString('\n')
-	if err != nil && !(errors.Is(err, io.EOF) && line != "") {
-		if errors.Is(err, io.EOF) {
-			return "", nil
-		}
+	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	return strings.TrimSpace(line), nil

@@ -90,7 +90,7 @@ func (s *Streams) Notice(format string, args ...any) {
 		return
 	}
 	st := s.errStyles()
-	fmt.Fprintln(s.Err, st.faint.Render("note:")+" "+fmt.Sprintf(format, args...))
+	s.tell(st.faint.Render("note:") + " " + fmt.Sprintf(format, args...) + "\n")
 }
 
 // Detail tells the person something only the curious want to know: with --verbose.
@@ -98,8 +98,15 @@ func (s *Streams) Detail(format string, args ...any) {
 	if !s.Verbose || s.Quiet {
 		return
 	}
-	fmt.Fprintln(s.Err, s.errStyles().faint.Render(fmt.Sprintf(format, args...)))
+	s.tell(s.errStyles().faint.Render(fmt.Sprintf(format, args...)) + "\n")
 }
+
+// tell writes to standard error. Where that cannot be written nobody can be told.
+func (s *Streams) tell(text string) { _, _ = io.WriteString(s.Err, text) }
+
+// Tell writes a line to standard error that is shown whatever the flags: what a
+// person must see before he is asked.
+func (s *Streams) Tell(text string) { s.tell(text + "\n") }
 
 // drawer returns what draws styles on one of the two outputs.
 func drawer(w io.Writer, color bool) *lipgloss.Renderer {

@@ -49,7 +49,11 @@ func TestColourByEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	t.Cleanup(func() {
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	for _, tt := range []struct {
 		env  map[string]string
 		want bool
