@@ -76,7 +76,7 @@ func (r *runner) cycle(ctx context.Context, j job) Session {
 
 	id, err := r.e.State.OpenSession(work, c.session)
 	if err != nil {
-		r.refuse(&c.session, stateFault("opening the session", err).(*Fault))
+		r.refuse(&c.session, faultOf(stateFault("opening the session", err)))
 		return c.session
 	}
 	c.session.ID = id

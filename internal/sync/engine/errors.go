@@ -50,3 +50,10 @@ func stateFault(doing string, err error) error {
 }
 
 func isLeaseLost(err error) bool { return errors.Is(err, ErrLeaseLost) }
+
+// faultOf returns the fault in an error that has one.
+func faultOf(err error) *Fault {
+	var f *Fault
+	errors.As(err, &f)
+	return f
+}

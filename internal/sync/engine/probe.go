@@ -52,7 +52,7 @@ func (r *runner) lease(ctx context.Context, m Member) (Member, *Fault) {
 	}
 	holder, err := r.leases.take(ctx, m.User.ID)
 	if err != nil {
-		return m, stateFault("taking the lease", err).(*Fault)
+		return m, faultOf(stateFault("taking the lease", err))
 	}
 	if holder != "" {
 		return m, &Fault{Code: CodeLocked, Doing: "another run holds the lease: " + holder}
@@ -61,7 +61,7 @@ func (r *runner) lease(ctx context.Context, m Member) (Member, *Fault) {
 	switch {
 	case err != nil:
 		_ = r.leases.drop(ctx, m.User.ID)
-		return m, stateFault("reading the user", err).(*Fault)
+		return m, faultOf(stateFault("reading the user", err))
 	case len(fresh) == 0 || fresh[0].Org != m.Org || fresh[0].User.Sync != m.User.Sync || fresh[0].User.Mailbox != m.User.Mailbox:
 		_ = r.leases.drop(ctx, m.User.ID)
 		return m, &Fault{Code: CodeIneffective, Doing: "the user was changed while the run was starting"}

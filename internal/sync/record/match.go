@@ -12,7 +12,7 @@ import (
 // key may be the same; it says nothing of what a value is worth keeping as.
 func MatchKey(s string) string {
 	ascii := true
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] >= 0x80 {
 			ascii = false
 			break
