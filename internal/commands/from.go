@@ -115,8 +115,11 @@ func usersOfCSV(text []byte, column string) ([]string, []row, error) {
 		if errors.Is(err, io.EOF) {
 			return keys, bad, nil
 		}
-		line, _ := r.FieldPos(0)
-		where := fmt.Sprintf("line %d", line)
+		where := ""
+		if len(cells) > 0 { // a broken row may have none
+			line, _ := r.FieldPos(0)
+			where = fmt.Sprintf("line %d", line)
+		}
 		var broken *csv.ParseError
 		switch {
 		case errors.As(err, &broken):
