@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/crmsync/crmsync/internal/sync/sandbox"
 )
 
 // The scripts in testdata/script run the program itself, as an administrator types it.
@@ -27,6 +30,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("USER", "tester")
+			env.Defer(func() { stopSandbox(filepath.Join(env.WorkDir, "sb")) })
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -37,6 +41,14 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// stopSandbox stops the sandbox of a script that failed before it did so itself.
+func stopSandbox(dir string) {
+	ctx := context.Background()
+	if sb, err := sandbox.Open(ctx, dir); err == nil {
+		_ = sb.Stop(ctx)
+	}
 }
 
 // status N COMMAND runs a command and demands its exit status.
