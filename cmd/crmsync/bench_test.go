@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/crmsync/crmsync/internal/commands"
+	"github.com/crmsync/crmsync/internal/commands/config"
+	"github.com/crmsync/crmsync/internal/store"
+	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/remote"
+	"github.com/crmsync/crmsync/internal/sync/sandbox"
+)
+
+// contacts is how many contacts the benchmarks synchronize: as many as a first sync
+// brings into a mailbox.
+const contacts = 10_000
+
+// cold is what one process needs to run cycles on a sandbox: connections of its own, as
+// a new process has them.
+type cold struct {
+	b     *bench
+	store *store.Store
+}
+
+func (c cold) options() commands.ConnectOptions {
+	return commands.ConnectOptions{
+		Secret: func(_ context.Context, reference string) (string, error) {
+			secret, err := os.ReadFile(strings.TrimPrefix(reference, "file:"))
+			return strings.TrimSpace(string(secret)), err
+		},
+		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	}
+}
+
+func (c cold) CRM(ctx context.Context, name string) (remote.CRM, error) {
+	conn, err := c.store.Admin().Connection(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return openCRM(ctx, conn, c.options())
+}
+
+func (c cold) Mail(ctx context.Context, name string) (remote.Mail, error) {
+	conn, err := c.store.Admin().Connection(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return openMail(ctx, conn, c.options())
+}
+
+// warm keeps the connections that a process has opened.
+type warm struct {
+	cold
+	crm  remote.CRM
+	mail remote.Mail
+}
+
+func (w *warm) CRM(ctx context.Context, name string) (_ remote.CRM, err error) {
+	if w.crm == nil {
+		w.crm, err = w.cold.CRM(ctx, name)
+	}
+	return w.crm, err
+}
+
+func (w *warm) Mail(ctx context.Context, name string) (_ remote.Mail, err error) {
+	if w.mail == nil {
+		w.mail, err = w.cold.Mail(ctx, name)
+	}
+	return w.mail, err
+}
+
+// cycle runs everybody's cycle as a new process would, and returns the session of the
+// first user with the round trips of both servers.
+func (b *bench) cycle(st *store.Store) (s engine.Session, graph, crm int) {
+	b.t.Helper()
+	before := b.stats()
+	sessions, err := engine.New(engine.Config{
+		State: st, Systems: &warm{cold: cold{b: b, store: st}}, Reporter: engine.Silent{}, Install: st.Install(),
+		Hasher: st.Hasher, Now: time.Now, Random: rand.Reader, Holder: "bench",
+		Alive: func(string) bool { return true }, Tick: tick,
+	}).Run(b.t.Context(), engine.Options{Trigger: engine.TriggerForce, Parallel: 1, AllowCreateInCRM: true})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if s = sessions[0]; s.Result != engine.ResultDone && s.Result != engine.ResultUnchanged {
+		b.t.Fatalf("%s %s %s", s.Result, s.Code, s.Message)
+	}
+	after := b.stats()
+	return s, after.Graph.Total.RoundTrips - before.Graph.Total.RoundTrips, after.Salesforce.Requests - before.Salesforce.Requests
+}
+
+func (b *bench) stats() sandbox.Stats {
+	b.t.Helper()
+	st, err := b.sandbox.Stats(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return st
+}
+
+// enabled returns a state in which the sandbox's people are enabled.
+func (b *bench) enabled() *store.Store {
+	b.t.Helper()
+	path := filepath.Join(b.t.TempDir(), "state.db")
+	b.run(path, "users", "import", "--from", "directory")
+	b.run(path, "sync", "enable", "--all")
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(path), config.KeyFile))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	st, err := store.Open(b.t.Context(), path, key, store.Options{Random: rand.Reader})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = st.Close() })
+	return st
+}
+
+// BenchmarkContacts measures a first sync of ten thousand contacts, the cycle that reads
+// its echo, and one that has nothing to do: round trips to each server, where a batch is
+// one, as a new process makes them, with its tokens and versions. The servers answer
+// without latency.
+func BenchmarkContacts(b *testing.B) {
+	for b.Loop() {
+		bench := newBench(b, 1, contacts)
+		st := bench.enabled()
+		for _, cycle := range []string{"first", "echo", "idle"} {
+			began := time.Now()
+			s, graph, crm := bench.cycle(st)
+			b.ReportMetric(float64(graph), cycle+"-graph-trips")
+			b.ReportMetric(float64(crm), cycle+"-crm-trips")
+			b.ReportMetric(time.Since(began).Seconds(), cycle+"-s")
+			if cycle == "first" {
+				b.ReportMetric(float64(s.CreatedMailbox), "created")
+			}
+		}
+	}
+}
+
+// BenchmarkFirstSyncMemory measures the memory and the processor time that the real
+// program needs for a first sync of ten thousand contacts.
+func BenchmarkFirstSyncMemory(b *testing.B) {
+	for b.Loop() {
+		bench := newBench(b, 1, contacts)
+		state := filepath.Join(b.TempDir(), "state.db")
+		bench.run(state, "users", "import", "--from", "directory")
+		bench.run(state, "sync", "enable", "--all")
+		cmd := bench.command(b.Context(), state, "sync", "run", "--allow-create-in-crm")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+		b.ReportMetric(float64(peakMemory(cmd.ProcessState))/1e6, "peak-MB")
+		b.ReportMetric((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), "cpu-s")
+		info, err := os.Stat(state)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(info.Size())/contacts, "state-B/contact")
+	}
+}
