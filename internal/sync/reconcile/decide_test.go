@@ -298,6 +298,36 @@ func TestBackInScope(t *testing.T) {
 	}
 }
 
+// An edit brings a record back under a new CRM id: the old link becomes a tombstone that
+// no longer names the mailbox item, and does not hide the new link.
+func TestRecordOfANewLink(t *testing.T) {
+	t.Parallel()
+	base := ann()
+	in := reconcile.Input{Policy: contacts(), Hasher: hasher, Links: []reconcile.Link{linkOf(base, base)},
+		CRM: []reconcile.Change{gone("c1")}, Mailbox: []reconcile.Change{present("m1", with(base, title, "CTO"))}}
+	in.Policy.CreateInCRM = true
+	p := reconcile.Reconcile(in)
+	if got := words(p); got != lines("end -> ended", "create crm /m1") {
+		t.Fatal(got)
+	}
+	if l := p.Ops[0].Link; l.Mailbox.ID != "" || l.CRM.ID != "c1" || len(l.CRM.Base) == 0 {
+		t.Errorf("%+v", l)
+	}
+	tombstone, live := linkOf(base, base), linkOf(base, base)
+	tombstone.State, live.CRM.ID = reconcile.Ended, "c2"
+	for _, links := range [][]reconcile.Link{{tombstone, live}, {live, tombstone}} {
+		in.Links, in.CRM = links, nil
+		if p := reconcile.Reconcile(in); words(p) != "update crm job_title=CTO" || p.Ops[0].CRMID != "c2" {
+			t.Error(words(p))
+		}
+	}
+	live.CRM.ID = "c0"
+	in.Links = []reconcile.Link{live, tombstone}
+	if p := reconcile.Reconcile(in); words(p) != "update crm job_title=CTO" || p.Ops[0].CRMID != "c0" {
+		t.Error(words(p))
+	}
+}
+
 // What an operation carries: versions, the whole record, both bases, and a link as it
 // stands after that operation alone.
 func TestOperations(t *testing.T) {
@@ -415,6 +445,14 @@ func TestShortened(t *testing.T) {
 	in.CRM = []reconcile.Change{present("c1", with(c, title, "Chairman"))}
 	if got := words(reconcile.Reconcile(in)); got != "settle" {
 		t.Errorf("a change that the mailbox cannot show: %s", got)
+	}
+	in.CRM, in.Mailbox = []reconcile.Change{present("c1", with(c, title, "Deputy"))}, []reconcile.Change{present("m1", with(m, title, "Dep"))}
+	if got := words(reconcile.Reconcile(in)); got != "settle" {
+		t.Errorf("the same, as far as the mailbox can hold it, is no conflict: %s", got)
+	}
+	in.Mailbox = []reconcile.Change{present("m1", with(m, title, "Dea"))}
+	if got := words(reconcile.Reconcile(in)); got != lines("update mailbox job_title=Dep", "conflict job_title: crm keeps Deputy, lost Dea") {
+		t.Error(got)
 	}
 	// Linking the two writes nothing either.
 	in = reconcile.Input{Policy: p, Hasher: hasher, First: true, CRM: []reconcile.Change{present("c1", c)}, Mailbox: []reconcile.Change{present("m1", m)}}

@@ -438,52 +438,33 @@ func texts(slots []*slot, side int) record.Value {
 
 // verdict turns a side's target into what is written and what its base becomes.
 func (l *list) verdict(v *verdict, side int, changed [2]bool) {
-	var value record.Value
-	var base []record.Hash
-	unknown, filled := false, false
+	filled := false
 	for _, s := range l.target[side] {
-		filled = filled || !s.has[side]
-		t, ok := l.spelling(side, s)
-		if !ok {
-			unknown = true
-			for i := range sides {
-				if s.has[i] && l.pr.item[i] == nil {
-					v.need[i] = v.need[i] || l.writesNeeded(side)
-				}
-			}
-		}
 		if s.has[side] {
-			base = append(base, s.hash[side])
-		} else if ok {
-			base = append(base, l.p.in.Hasher.Value(l.f.Field, record.Value{t})...)
+			v.base[side] = append(v.base[side], s.hash[side])
+			continue
 		}
-		value = append(value, t)
+		filled = true
+		if t, ok := l.spelling(side, s); ok {
+			v.base[side] = append(v.base[side], l.p.in.Hasher.Value(l.f.Field, record.Value{t})...)
+		}
 	}
-	v.base[side] = base
-	held := l.p.held(l.pr, side, l.f.Field)
-	if !filled && same(base, held) {
+	if !filled && same(v.base[side], l.p.held(l.pr, side, l.f.Field)) {
 		return
 	}
-	if unknown {
-		return
+	v.write[side] = true
+	for _, s := range l.target[side] {
+		t, ok := l.spelling(side, s)
+		for i := range sides {
+			// The side that has the element tells its text, once it is read.
+			v.need[i] = v.need[i] || !ok && s.has[i] && l.pr.item[i] == nil
+		}
+		v.set[side] = append(v.set[side], t)
 	}
-	v.write[side], v.set[side] = true, value
 	switch {
 	case v.conflict && v.winner != side:
 		v.cause[side] = disputed
 	case !changed[1-side]:
 		v.cause[side] = room
 	}
-}
-
-// writesNeeded reports whether a side's list has to be written.
-func (l *list) writesNeeded(side int) bool {
-	var base []record.Hash
-	for _, s := range l.target[side] {
-		if !s.has[side] {
-			return true
-		}
-		base = append(base, s.hash[side])
-	}
-	return !same(base, l.p.held(l.pr, side, l.f.Field))
 }

@@ -32,6 +32,7 @@ func TestLists(t *testing.T) {
 		{name: "the CRM puts in what only the mailbox had", crmBase: "a", boxBase: "a,b", crmNow: "b", boxNow: "a,b", want: "update mailbox emails=b"},
 		{name: "order alone is no change", rooms: [2]int{3, 3}, crmBase: "a,b", boxBase: "a,b", crmNow: "b,a", boxNow: "b,a", want: ""},
 		{name: "order and another one", rooms: [2]int{3, 3}, crmBase: "a,b", boxBase: "a,b", crmNow: "b,a,c", boxNow: "-", want: "update mailbox emails=a,c,b"},
+		{name: "what is added takes the place of what is removed", rooms: [2]int{3, 3}, crmBase: "a,b", boxBase: "a,b", crmNow: "b,x", boxNow: "-", want: "update mailbox emails=x,b"},
 		{name: "both replace the same one", crmBase: "a", boxBase: "a,b", crmNow: "x", boxNow: "y,b", want: "update mailbox emails=x,y,b"},
 		{name: "both replace the same one by the same", crmBase: "a", boxBase: "a,b", crmNow: "x", boxNow: "x,b", want: "settle"},
 		{name: "both replace the same one and the mailbox is full", crmBase: "a", boxBase: "a,b,c", crmNow: "x", boxNow: "y,b,c",
@@ -99,6 +100,20 @@ func TestRespelledList(t *testing.T) {
 	}
 	in.CRM, in.Mailbox = nil, []reconcile.Change{present("m1", with(m, string(record.Categories), "color:blue"))}
 	if got := words(reconcile.Reconcile(in)); got != "reread crm c1" {
+		t.Error(got)
+	}
+}
+
+// A server that shortens the elements, in another order: what is the shortened form of
+// what is known by that, not by its place.
+func TestShortenedList(t *testing.T) {
+	t.Parallel()
+	p := contacts()
+	fieldOf(&p, record.Categories).FitMailbox = shorten(3)
+	c, m := with(ann(), string(record.Categories), "Redder,Blueish"), with(ann(), string(record.Categories), "Blu,Red")
+	in := reconcile.Input{Policy: p, Hasher: hasher, Links: []reconcile.Link{linkOf(c, m)},
+		CRM: []reconcile.Change{present("c1", with(c, string(record.Categories), "Blueish,Green"))}, Mailbox: []reconcile.Change{present("m1", m)}}
+	if got := words(reconcile.Reconcile(in)); got != "update mailbox categories=Gre,Blu" {
 		t.Error(got)
 	}
 }
