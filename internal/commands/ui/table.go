@@ -44,7 +44,7 @@ func (s *Streams) printTable(t Table, o Output) error {
 	}
 	head := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
-		head[i] = st.bold.Render(strings.ToUpper(title(c.Name)))
+		head[i] = strings.ToUpper(title(c.Name))
 	}
 	rows := make([][]string, len(t.Rows))
 	for r, row := range t.Rows {
@@ -54,6 +54,9 @@ func (s *Streams) printTable(t Table, o Output) error {
 		}
 	}
 	s.fit(head, rows)
+	for i, h := range head {
+		head[i] = st.bold.Render(h)
+	}
 	left := tw.CellConfig{
 		Formatting: tw.CellFormatting{AutoFormat: tw.Off, AutoWrap: tw.WrapNone},
 		Alignment:  tw.CellAlignment{Global: tw.AlignLeft},
@@ -88,11 +91,17 @@ func (s *Streams) printTable(t Table, o Output) error {
 	return nil
 }
 
-// fit shortens the longest column until the table is as wide as the terminal. A
-// column is never shortened below what its header needs, nor below twelve.
+// fit makes a table as wide as the terminal: first by headers of two lines, then by
+// shortening the longest column. A column is never shortened below what its header
+// needs, nor below twelve.
 func (s *Streams) fit(head []string, rows [][]string) {
 	if s.Width == 0 {
 		return
+	}
+	if wide(head, rows) > s.Width {
+		for i, h := range head {
+			head[i] = strings.Replace(h, " ", "\n", 1)
+		}
 	}
 	widths := make([]int, len(head))
 	least := make([]int, len(head))
@@ -126,6 +135,19 @@ func (s *Streams) fit(head []string, rows [][]string) {
 			}
 		}
 	}
+}
+
+// wide is how wide a table is, two spaces between its columns.
+func wide(head []string, rows [][]string) int {
+	total := -2
+	for i, h := range head {
+		w := lipgloss.Width(h)
+		for _, row := range rows {
+			w = max(w, lipgloss.Width(row[i]))
+		}
+		total += w + 2
+	}
+	return total
 }
 
 // shorten cuts text to a width, the last column being an ellipsis. Text with colour
