@@ -258,6 +258,8 @@ func TestStamps(t *testing.T) {
 			lines("update crm emails=a@example.com,n@example.com job_title=CFO", "update mailbox emails=a@example.com,n@example.com job_title=CFO", "finding late-twin mailbox m2 m1")},
 		{"the same, and the linked item was edited too", contacts(), []reconcile.Link{link}, nil, []reconcile.Change{late(with(base, title, "CFO", given, "Anna")), present("m1", with(base, title, "CTO"))},
 			lines("update crm given_name=Anna job_title=CTO", "update mailbox given_name=Anna", "conflict job_title: mailbox keeps CTO, lost CFO", "finding late-twin mailbox m2 m1")},
+		{"the same, and both changed the list", contacts(), []reconcile.Link{link}, nil, []reconcile.Change{late(with(base, emails, "n@example.com")), present("m1", with(base, emails, "a@example.com,k@example.com"))},
+			lines("update crm emails=k@example.com,n@example.com", "update mailbox emails=k@example.com,n@example.com", "finding late-twin mailbox m2 m1")},
 		{"landed late, holds what the linked item holds now", contacts(), []reconcile.Link{link}, []reconcile.Change{present("c1", with(base, title, "CFO"))}, []reconcile.Change{late(with(base, title, "CFO")), present("m1", with(base, title, "CFO"))},
 			lines("settle", "delete mailbox /m2")},
 		{"landed late, while the linked item has moved on", contacts(), []reconcile.Link{linkOf(with(base, title, "CFO"), with(base, title, "CFO"))}, nil, []reconcile.Change{late(base)},

@@ -72,6 +72,9 @@ func (h Hasher) Value(f Field, v Value) []Hash {
 
 // Record returns the hashes of all fields of a cleaned record.
 func (h Hasher) Record(r Record) Hashes {
+	if h.memory == nil {
+		h = h.Remembering()
+	}
 	out := make(Hashes, len(r))
 	for f, v := range r {
 		if x := h.Value(f, v); len(x) > 0 {
