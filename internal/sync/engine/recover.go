@@ -25,6 +25,7 @@ func (c *cycle) recover(ctx context.Context) error {
 		return err
 	}
 	var s Settlement
+	moved := map[string]reconcile.Link{}
 	for _, side := range sides {
 		mine := slices.DeleteFunc(slices.Clone(intents), func(i Intent) bool { return i.Side != side })
 		if len(mine) == 0 {
@@ -43,9 +44,12 @@ func (c *cycle) recover(ctx context.Context) error {
 			if i.Link.State == "" {
 				continue // a second item of a late write: it has no link
 			}
-			s.Links = append(s.Links, c.moved(i.operation(), i.Op, *landed[n]))
+			// Both sides of one record may have been written: its link moves by both.
+			l := c.moved(i.operation(), i.Op, *landed[n])
+			c.links[l.CRM.ID], moved[l.CRM.ID] = l, l
 		}
 	}
+	s.Links = sortedLinks(moved)
 	c.log.add("recovered %d writes of an earlier cycle: %d had been applied", len(intents), len(s.Settled))
 	return c.settle(ctx, s)
 }
