@@ -141,10 +141,10 @@ func (r *runner) split(ctx context.Context, k feedKey, changes []remote.Change) 
 	if len(changes) == 0 {
 		return nil, nil
 	}
-	owners := map[string]int64{}
+	owners := map[string][]int64{} // one CRM user may have several mailboxes
 	for _, m := range r.members {
 		if m.Org.CRM == k.connection && m.User.CRMUser != "" {
-			owners[m.User.CRMUser] = m.User.ID
+			owners[m.User.CRMUser] = append(owners[m.User.CRMUser], m.User.ID)
 		}
 	}
 	ids := make([]string, 0, len(changes))
@@ -157,11 +157,9 @@ func (r *runner) split(ctx context.Context, k feedKey, changes []remote.Change) 
 	}
 	out := map[int64][]remote.Change{}
 	for _, c := range changes {
-		to := linked[c.Item.ID]
-		if u, ok := owners[c.Item.Owner]; ok && !slices.Contains(to, u) {
-			to = append(slices.Clone(to), u)
-		}
-		for _, u := range to {
+		to := slices.Concat(linked[c.Item.ID], owners[c.Item.Owner])
+		slices.Sort(to)
+		for _, u := range slices.Compact(to) {
 			out[u] = append(out[u], c)
 		}
 	}
@@ -211,7 +209,16 @@ func (r *runner) moveFeeds(ctx context.Context) error {
 func (r *runner) moveFeed(ctx context.Context, f *crmFeed) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.opened || f.next == f.start {
+	if !f.opened || len(f.settled) == 0 && f.next == f.start {
+		return nil
+	}
+	now, err := r.e.State.SharedCursor(ctx, f.key.connection, f.key.entity)
+	if err != nil {
+		return stateFault("reading the shared cursor", err)
+	}
+	// Where another run has moved it meanwhile, it comes back to where the users of this
+	// run have read to: what is read twice does no harm.
+	if f.next == now {
 		return nil
 	}
 	behind := map[int64]string{}
@@ -230,6 +237,6 @@ func (r *runner) moveFeed(ctx context.Context, f *crmFeed) error {
 	for u := range f.settled {
 		delete(behind, u)
 	}
-	err := r.e.State.MoveSharedCursor(ctx, f.key.connection, f.key.entity, f.next, behind)
+	err = r.e.State.MoveSharedCursor(ctx, f.key.connection, f.key.entity, f.next, behind)
 	return stateFault("moving the shared cursor on", err)
 }
