@@ -149,7 +149,7 @@ func (r *runner) choose(members []Member) ([]Session, []job) {
 		s := Session{UserID: m.User.ID, User: m.User.Email, Trigger: r.opts.Trigger, Started: now, Ended: now}
 		eff := roster.EffectiveOf(m.User, m.Org)
 		switch {
-		case eff.State != roster.Active && m.User.Sync != roster.Suspended, !m.Org.Enabled:
+		case eff.State != roster.Active && (m.User.Sync != roster.Suspended || m.User.Mailbox == roster.Resetting), !m.Org.Enabled:
 			s.Result, s.Code, s.Message = ResultSkipped, CodeIneffective, eff.State+": "+eff.Fix
 		case r.opts.Due && !m.User.Queued && m.User.NextDue.After(now):
 			s.Result, s.Code, s.Message = ResultSkipped, CodeNotDue, "not due until "+m.User.NextDue.UTC().Format(time.RFC3339)
