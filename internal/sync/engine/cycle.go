@@ -40,6 +40,8 @@ type cycle struct {
 	// touched are the open issues whose records were decided anew.
 	touched map[IssueKey]bool
 	raised  map[IssueKey]bool
+	// unread are the issues of items that could not be read, until they are stored.
+	unread []Issue
 
 	mu    sync.Mutex // guards what both sides' writers change
 	links map[string]reconcile.Link
@@ -81,7 +83,7 @@ func (r *runner) cycle(ctx context.Context, j job) Session {
 	}
 	c.session.ID = id
 	r.e.Reporter.CycleStarted(u.Email)
-	err = c.run(work, ctx.Done())
+	err = c.run(work, ctx)
 	if cause := context.Cause(work); err != nil && isLeaseLost(cause) {
 		err = &Fault{Code: CodeLeaseLost, Doing: "the cycle was stopped", Err: cause}
 	}
@@ -107,9 +109,45 @@ func brokenConnection(o roster.Organization, err error) string {
 	return o.CRM
 }
 
-// run is the cycle from recovery to the last settlement. quit is closed when the run
-// is interrupted.
-func (c *cycle) run(ctx context.Context, quit <-chan struct{}) error {
+// run is the cycle from recovery to the last settlement. When the run is interrupted,
+// which ends its context, reading stops at once and writing after its batch.
+func (c *cycle) run(ctx, run context.Context) error {
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(run, cancel)()
+	interrupted := func(err error) error {
+		if err != nil && run.Err() != nil {
+			return &Fault{Code: CodeInterrupted, Doing: "the run was interrupted", Err: err}
+		}
+		return err
+	}
+	if err := c.begin(reading); err != nil {
+		return interrupted(err)
+	}
+	if c.replica.Off != "" {
+		c.log.add("%s are switched off: %s", c.entity, c.replica.Off)
+		return nil
+	}
+	if err := c.prepare(ctx); err != nil {
+		return err
+	}
+	in, to, err := c.read(reading)
+	if err != nil {
+		return c.containerGone(ctx, interrupted(err))
+	}
+	plan, err := c.decide(reading, &in)
+	if err != nil {
+		return interrupted(err)
+	}
+	if err := c.apply(ctx, run.Done(), plan, in); err != nil {
+		return err
+	}
+	return c.commit(ctx, to)
+}
+
+// begin finds out where the user stands: can he be reached again, and what became of
+// the writes of a cycle that died.
+func (c *cycle) begin(ctx context.Context) error {
 	if err := c.connect(ctx); err != nil {
 		return err
 	}
@@ -119,27 +157,9 @@ func (c *cycle) run(ctx context.Context, quit <-chan struct{}) error {
 		}
 	}
 	if c.replica.Off != "" {
-		c.log.add("%s are switched off: %s", c.entity, c.replica.Off)
 		return nil
 	}
-	if err := c.recover(ctx); err != nil {
-		return err
-	}
-	if err := c.prepare(ctx); err != nil {
-		return err
-	}
-	in, read, err := c.read(ctx)
-	if err != nil {
-		return c.containerGone(ctx, err)
-	}
-	plan, err := c.decide(ctx, &in)
-	if err != nil {
-		return err
-	}
-	if err := c.apply(ctx, quit, plan, in); err != nil {
-		return err
-	}
-	return c.commit(ctx, read)
+	return c.containerGone(ctx, c.recover(ctx))
 }
 
 // connect opens both sides and loads where the user stands.
@@ -261,13 +281,21 @@ func (c *cycle) containerGone(ctx context.Context, err error) error {
 	if lerr != nil {
 		return stateFault("reading the links", lerr)
 	}
+	intents, ierr := c.e.State.Intents(ctx, c.m.User.ID, c.entity)
+	if ierr != nil {
+		return stateFault("reading the intents", ierr)
+	}
+	var given []record.OpID
+	for _, i := range intents {
+		given = append(given, i.Op)
+	}
 	now := c.e.Now()
 	for i := range links {
 		links[i].State, links[i].Since = reconcile.Ended, now
 	}
 	rep := Replica{Off: "the folder was deleted in the mailbox"}
 	serr := c.settle(ctx, Settlement{
-		Links: links, Replica: &rep,
+		Expired: given, Links: links, Replica: &rep,
 		Activities: []Activity{{
 			Time: now, Actor: "engine", Type: "entity.disabled", User: c.m.User.Email, Org: c.m.Org.Name,
 			Details: string(c.entity) + ": " + rep.Off,

@@ -37,7 +37,7 @@ func (r *runner) probe(ctx context.Context, jobs []job, sessions []Session) []jo
 		if err != nil {
 			continue // each cycle meets the same error and says so
 		}
-		for i, res := range mail.Prefetch(context.WithoutCancel(ctx), feeds[conn]) {
+		for i, res := range mail.Prefetch(ctx, feeds[conn]) {
 			ready[places[i]].first = &res
 		}
 	}
@@ -50,6 +50,7 @@ func (r *runner) lease(ctx context.Context, m Member) (Member, *Fault) {
 	if f := r.stopped(ctx, m); f != nil {
 		return m, f
 	}
+	ctx = context.WithoutCancel(ctx) // a lease that is taken is given up or handed on
 	holder, err := r.leases.take(ctx, m.User.ID)
 	if err != nil {
 		return m, faultOf(stateFault("taking the lease", err))
@@ -62,7 +63,7 @@ func (r *runner) lease(ctx context.Context, m Member) (Member, *Fault) {
 	case err != nil:
 		_ = r.leases.drop(ctx, m.User.ID)
 		return m, faultOf(stateFault("reading the user", err))
-	case len(fresh) == 0 || fresh[0].Org != m.Org || fresh[0].User.Sync != m.User.Sync || fresh[0].User.Mailbox != m.User.Mailbox:
+	case len(fresh) == 0 || fresh[0].Org != m.Org || fresh[0].User.CRMUser != m.User.CRMUser || fresh[0].User.Sync != m.User.Sync || fresh[0].User.Mailbox != m.User.Mailbox:
 		_ = r.leases.drop(ctx, m.User.ID)
 		return m, &Fault{Code: CodeIneffective, Doing: "the user was changed while the run was starting"}
 	case !fresh[0].User.LastStart.Equal(m.User.LastStart):
