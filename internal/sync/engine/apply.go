@@ -101,7 +101,8 @@ func (c *cycle) applyState(ctx context.Context, plan reconcile.Plan, in reconcil
 		}
 	}
 	links = append(links, c.newVersions(in, decided)...)
-	first := Settlement{Conflicts: plan.Conflicts, Issues: c.findings(plan)}
+	first := Settlement{Conflicts: plan.Conflicts, Issues: append(c.findings(plan), c.unread...)}
+	c.unread = nil
 	for len(links) > 0 || first.Conflicts != nil || first.Issues != nil {
 		n := min(len(links), stateBatch)
 		first.Links, links = links[:n], links[n:]
@@ -154,6 +155,9 @@ func (c *cycle) findings(plan reconcile.Plan) []Issue {
 		i := Issue{
 			IssueKey: IssueKey{Direction: DirectionTo(f.Side.Other())},
 			Label:    f.Label, Code: codeOfFinding[f.Code], Cause: f.Reason, State: IssueInfo,
+		}
+		if f.Code == reconcile.NotAllowed && c.policy.CreateInCRM {
+			i.State = IssueParked // leave is not what it waits for
 		}
 		if len(f.Candidates) > 0 {
 			i.Cause += ": " + strings.Join(f.Candidates, ", ")

@@ -126,7 +126,7 @@ func (c *cycle) readMailbox(ctx context.Context) (sideRead, error) {
 	switch {
 	case c.replica.MailboxCursor == "":
 		err = &remote.Error{Class: remote.ClassCursorLost}
-	case c.first != nil:
+	case c.first != nil && !remote.Is(c.first.Err, remote.ClassTransient):
 		feed, err = c.first.Feed, c.first.Err
 	default:
 		feed, err = remote.Feed{Cursor: c.replica.MailboxCursor}, nil
@@ -161,6 +161,9 @@ func (c *cycle) linksOf(ctx context.Context, crm, box sideRead) ([]reconcile.Lin
 		}
 	}
 	boxIDs := idsOf(box.changes)
+	if len(crmIDs) == 0 && len(boxIDs) == 0 && !slices.ContainsFunc(c.issues, c.due) {
+		return nil, nil
+	}
 	for _, i := range c.issues {
 		if i.CRMID != "" {
 			crmIDs = append(crmIDs, i.CRMID)
@@ -229,46 +232,56 @@ func (c *cycle) remap(ctx context.Context, links []reconcile.Link, changes []rem
 	for _, l := range links {
 		byID[l.CRM.ID] = l
 	}
-	seen := map[string]bool{}
+	seen, into := map[string]bool{}, map[string]string{}
 	for _, ch := range changes {
 		seen[ch.Item.ID] = true
+		if ch.Kind == remote.Merged {
+			into[ch.Item.ID] = ch.MergedInto
+		}
 	}
 	var s Settlement
-	var missing []string
 	for i, ch := range changes {
 		if ch.Kind != remote.Merged {
 			continue
 		}
 		changes[i].Kind = remote.Deleted
+		to := heirOf(ch.Item.ID, into)
 		l, ok := byID[ch.Item.ID]
-		heir, taken := byID[ch.MergedInto]
+		heir, taken := byID[to]
 		if !ok || l.State != reconcile.Linked || taken && heir.State != reconcile.Ended {
 			continue
 		}
 		delete(byID, ch.Item.ID)
-		l.CRM.ID, l.CRM.Version = ch.MergedInto, ""
-		byID[ch.MergedInto] = l
+		l.CRM.ID, l.CRM.Version = to, ""
+		byID[to] = l
 		s.Remove = append(s.Remove, ch.Item.ID)
 		s.Links = append(s.Links, l)
 		c.log.add("a CRM record was merged into another: its link follows")
-		if !seen[ch.MergedInto] {
-			missing = append(missing, ch.MergedInto)
+		if !seen[to] {
+			// What became of it is looked up: it may be out of scope, or gone as well.
+			seen[to] = true
+			changes = append(changes, remote.Change{Kind: remote.Removed, Item: remote.Item{ID: to}})
 		}
 	}
 	if len(s.Links) == 0 {
 		return links, changes, nil
 	}
-	for n, got := range c.records.Get(ctx, missing) {
-		if got.Err != nil || got.Elsewhere {
-			return nil, nil, remoteFault("reading a merged record", got.Err)
-		}
-		_ = n
-		changes = append(changes, remote.Change{Kind: remote.Present, Item: got.Item})
-	}
 	if err := c.settle(ctx, s); err != nil {
 		return nil, nil, err
 	}
 	return sortedLinks(byID), changes, nil
+}
+
+// heirOf follows merges from a record to the one that remains.
+func heirOf(id string, into map[string]string) string {
+	for range into { // no longer than there are merges, should they run in a circle
+		next, merged := into[id]
+		if !merged {
+			break
+		}
+		id = next
+	}
+	return id
 }
 
 // settleReads turns what a feed said into what is proven: hints are looked up, so are
@@ -280,6 +293,10 @@ func (c *cycle) settleReads(ctx context.Context, side record.Side, got sideRead,
 			linked[id] = links[i]
 		}
 	}
+	named := map[string]bool{} // by an issue, which goes with its item
+	for _, i := range c.issues {
+		named[i.id(side)] = true
+	}
 	last := map[string]int{} // the feed may repeat an item: the last word counts
 	for i, ch := range got.changes {
 		last[ch.Item.ID] = i
@@ -290,20 +307,23 @@ func (c *cycle) settleReads(ctx context.Context, side record.Side, got sideRead,
 		if last[ch.Item.ID] != i {
 			continue
 		}
-		_, known := linked[ch.Item.ID]
+		l, known := linked[ch.Item.ID]
+		ours := known || named[ch.Item.ID]
 		switch {
 		case ch.Kind == remote.Deleted:
-			if known {
+			if ours {
 				out = append(out, reconcile.Change{Kind: reconcile.Deleted, ID: ch.Item.ID})
 			}
 		case ch.Kind == remote.Removed:
-			if known {
+			if ours {
 				look = append(look, ch.Item.ID)
 			}
 		case side == record.CRM && ch.Item.Owner != c.m.User.CRMUser:
-			if known {
+			if ours {
 				out = append(out, reconcile.Change{Kind: reconcile.OutOfScope, ID: ch.Item.ID, Version: ch.Item.Version})
 			}
+		case l.State == reconcile.Ended, l.State == reconcile.Unlinked && side == record.Mailbox:
+			look = append(look, ch.Item.ID) // back again, or the feed is behind
 		case !known && !ch.Item.HasStamp && !c.created && c.side(side).Capabilities().Stamps:
 			look = append(look, ch.Item.ID)
 		default:
@@ -332,6 +352,8 @@ func (c *cycle) lookUp(ctx context.Context, side record.Side, ids []string) ([]r
 		switch {
 		case remote.Is(got.Err, remote.ClassGone):
 			out = append(out, reconcile.Change{Kind: reconcile.Deleted, ID: ids[n]})
+		case remote.Is(got.Err, remote.ClassItem):
+			c.unread = append(c.unread, c.unreadable(side, ids[n], got.Err))
 		case got.Err != nil:
 			return nil, remoteFault("looking an item of the "+sideName(side)+" up", got.Err)
 		case got.Elsewhere, side == record.CRM && got.Item.Owner != c.m.User.CRMUser:
@@ -341,6 +363,18 @@ func (c *cycle) lookUp(ctx context.Context, side record.Side, ids []string) ([]r
 		}
 	}
 	return out, nil
+}
+
+// unreadable returns the issue of an item that a server does not hand out; the others go
+// on.
+func (c *cycle) unreadable(side record.Side, id string, err error) Issue {
+	o := reconcile.Operation{Side: side.Other()}
+	if side == record.CRM {
+		o.CRMID = id
+	} else {
+		o.MailboxID = id
+	}
+	return c.issue(o, CodeItemRefused, "it cannot be read: "+err.Error())
 }
 
 // change returns an item as reconcile sees it.
@@ -368,20 +402,28 @@ func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
 	lonely := map[record.Side]bool{ // a side has something new without a link
 		record.CRM: anyLonely(in.CRM, partner[record.CRM]), record.Mailbox: anyLonely(in.Mailbox, partner[record.Mailbox]),
 	}
-	now := c.e.Now()
-	need := map[record.Side][]string{}
-	for _, i := range c.issues {
-		ids := map[record.Side]string{record.CRM: i.CRMID, record.Mailbox: i.MailboxID}
+	bothIDs := func(i Issue) map[record.Side]string {
+		ids := map[record.Side]string{record.CRM: i.id(record.CRM), record.Mailbox: i.id(record.Mailbox)}
 		for _, s := range sides {
 			if ids[s] == "" {
 				ids[s] = partner[s.Other()][ids[s.Other()]]
 			}
 		}
-		due := i.State == IssueOpen && !i.NextRetry.After(now) || i.Code == CodeNotAllowed && c.policy.CreateInCRM
-		wanted := ids[record.CRM] == "" && lonely[record.CRM] || ids[record.Mailbox] == "" && lonely[record.Mailbox]
-		if !due && !wanted && !have[record.CRM][ids[record.CRM]] && !have[record.Mailbox][ids[record.Mailbox]] {
+		return ids
+	}
+	concerned := func(i Issue) bool {
+		ids := bothIDs(i)
+		return c.due(i) || ids[record.CRM] == "" && lonely[record.CRM] || ids[record.Mailbox] == "" && lonely[record.Mailbox] ||
+			have[record.CRM][ids[record.CRM]] || have[record.Mailbox][ids[record.Mailbox]]
+	}
+	// Deletes that are held are decided together, so that the guard sees them all.
+	held := slices.ContainsFunc(c.issues, func(i Issue) bool { return i.Code == CodeHeld && concerned(i) })
+	need := map[record.Side][]string{}
+	for _, i := range c.issues {
+		if !concerned(i) && !(held && i.Code == CodeHeld) {
 			continue
 		}
+		ids := bothIDs(i)
 		c.touched[i.IssueKey] = true
 		for s, id := range ids {
 			if id != "" && !have[s][id] {
@@ -403,6 +445,20 @@ func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
 		}
 	}
 	return nil
+}
+
+// id returns the id of a side; it may be empty.
+func (k IssueKey) id(s record.Side) string {
+	if s == record.CRM {
+		return k.CRMID
+	}
+	return k.MailboxID
+}
+
+// due tells whether an issue's time has come, or the leave that it waited for.
+func (c *cycle) due(i Issue) bool {
+	return i.State == IssueOpen && !i.NextRetry.After(c.e.Now()) ||
+		i.State == IssueInfo && i.Code == CodeNotAllowed && c.policy.CreateInCRM
 }
 
 // anyLonely tells whether something present has no link.

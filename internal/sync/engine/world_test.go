@@ -38,6 +38,8 @@ type world struct {
 	users  []roster.User
 	last   []engine.Session
 	done   map[string]bool
+	// through, if not nil, is what the engine sees of the mail system.
+	through func(remote.Mail) remote.Mail
 }
 
 type clock struct {
@@ -137,6 +139,9 @@ func (w *world) loseState() {
 func (w *world) CRM(context.Context, string) (remote.CRM, error) { return w.faults.CRM(w.crm), nil }
 
 func (w *world) Mail(context.Context, string) (remote.Mail, error) {
+	if w.through != nil {
+		return w.through(w.faults.Mail(w.mail)), nil
+	}
 	return w.faults.Mail(w.mail), nil
 }
 
