@@ -42,7 +42,14 @@ const userColumns = `
 			WHERE i.user_id = u.id
 			AND i.state <> 'resolved'
 			AND i.state <> 'info'
-		)`
+		),
+		coalesce((
+			SELECT r.entity || ': ' || r.off
+			FROM replicas r
+			WHERE r.user_id = u.id
+			AND r.off <> ''
+			LIMIT 1
+		), '')`
 
 func userFields(u *roster.User) []any {
 	return []any{
@@ -68,6 +75,7 @@ func userFields(u *roster.User) []any {
 		&u.Failures,
 		instant{&u.PressureSince},
 		&u.Issues,
+		&u.Off,
 	}
 }
 

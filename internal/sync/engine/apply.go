@@ -95,6 +95,9 @@ func (c *cycle) applyState(ctx context.Context, plan reconcile.Plan, in reconcil
 	decided := map[string]bool{}
 	for _, o := range plan.Ops {
 		decided[o.CRMID] = true
+		if o.Kind == reconcile.End {
+			c.ended++
+		}
 		if !o.Writes() {
 			c.links[o.Link.CRM.ID] = o.Link
 			links = append(links, o.Link)

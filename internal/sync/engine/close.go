@@ -48,10 +48,14 @@ func (c *cycle) close(err error) Outcome {
 		s.Result = ResultRefused
 	case err != nil && s.Code != CodeUnsettled:
 		s.Result = ResultFailed
-	case c.idle():
+	case c.idle() && c.ended == 0:
 		s.Result = ResultUnchanged
 	default:
 		s.Result = ResultDone
+	}
+	if err == nil && c.ended > 0 {
+		s.Message = fmt.Sprintf("%d links ended: what was deleted in the mailbox stays in the CRM", c.ended)
+		c.log.add("%s", s.Message)
 	}
 	c.log.add("%s: created %d/%d, updated %d/%d, deleted %d/%d (CRM/mailbox), %d linked, %d conflicts, %d held, %d issues, %d requests",
 		s.Result, s.CreatedCRM, s.CreatedMailbox, s.UpdatedCRM, s.UpdatedMailbox, s.DeletedCRM, s.DeletedMailbox,

@@ -45,6 +45,7 @@ type cycle struct {
 
 	mu    sync.Mutex // guards what both sides' writers change
 	links map[string]reconcile.Link
+	ended int                            // links that ended without a write
 	again map[string]reconcile.Operation // operations whose record must be read and decided again
 	joint map[string]reconcile.Operation // applied operations whose twin on the other side completes the link
 	// unsettled says that a change is neither applied nor held nor named by an issue:
@@ -307,7 +308,7 @@ func (c *cycle) containerGone(ctx context.Context, err error) error {
 	c.feed.done(c.m.User.ID)
 	c.log.add("%s switched off: %s", c.entity, rep.Off)
 	return &Fault{Code: CodeContainer, Doing: "our folder is gone from the mailbox; " + string(c.entity) +
-		" are switched off for this user, and nothing was deleted in the CRM"}
+		" are switched off for this user, and nothing was deleted in the CRM; to have them again: crmsync mailbox reapply " + c.m.User.Email}
 }
 
 // settle stores a settlement under the cycle's session.

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/crmsync/crmsync/internal/sync/engine"
@@ -123,8 +124,8 @@ func TestDeletes(t *testing.T) {
 	w.mail.DeleteItem(w.copyOf(0, ids[0]).ID)
 	w.crm.DeleteItem(ids[1])
 	s := w.ok()
-	if s.DeletedMailbox != 1 || s.DeletedCRM != 0 {
-		t.Fatalf("counts: %+v", s.Counts)
+	if s.DeletedMailbox != 1 || s.DeletedCRM != 0 || s.Message == "" {
+		t.Fatalf("counts: %+v, message %q", s.Counts, s.Message)
 	}
 	if _, ok := w.crm.Item(ids[0]); !ok {
 		t.Fatal("the CRM's record was deleted")
@@ -203,9 +204,15 @@ func TestContainerGone(t *testing.T) {
 	if n := len(w.crm.Items()); n != 5 {
 		t.Fatalf("%d records left in the CRM", n)
 	}
-	w.quiet()
+	u, err := w.store.Admin().FindUser(t.Context(), w.users[0].Email)
+	if err != nil || roster.EffectiveOf(u, roster.Organization{Enabled: true}).State == roster.Active {
+		t.Fatalf("the user looks healthy: %+v, %v", u, err)
+	}
 	w.crm.EditItem(w.crm.Items()[0].ID, mapping.Fields{"Title": record.Text("x")})
-	w.quiet()
+	s := w.run(func(o *engine.Options) { o.Users = []int64{u.ID} })[0]
+	if s.Result != engine.ResultSkipped || !strings.Contains(s.Message, "crmsync mailbox reapply") {
+		t.Fatalf("%s %s: %s", s.Result, s.Code, s.Message)
+	}
 }
 
 // Lost cursors cost a full read and nothing else.

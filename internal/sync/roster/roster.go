@@ -145,6 +145,9 @@ type User struct {
 	PressureSince time.Time
 	// Issues is how many records cannot be synchronized now.
 	Issues int
+	// Off says what is switched off for the user and why, for example because he deleted
+	// our folder; "" if nothing is.
+	Off string
 }
 
 // Active is the effective state of a user who is synchronized.
@@ -168,6 +171,8 @@ func EffectiveOf(u User, o Organization) Effective {
 		return Effective{State: "reset unfinished", Fix: "crmsync mailbox reset " + u.Email}
 	case u.Sync == Suspended:
 		return Effective{State: fmt.Sprintf("suspended: %s", u.Cause), Fix: "crmsync check all " + u.Email}
+	case u.Off != "":
+		return Effective{State: "switched off: " + u.Off, Fix: "crmsync mailbox reapply " + u.Email}
 	}
 	return Effective{State: Active}
 }

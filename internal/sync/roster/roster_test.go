@@ -11,6 +11,8 @@ func TestEffectiveOf(t *testing.T) {
 	user := func(s Sync, m MailboxState) User {
 		return User{Email: "ann@example.com", Sync: s, Cause: CauseThrottling, Mailbox: m}
 	}
+	gone := user(Enabled, Initialized)
+	gone.Off = "contacts: the folder was deleted in the mailbox"
 	for name, tt := range map[string]struct {
 		user User
 		org  Organization
@@ -23,6 +25,7 @@ func TestEffectiveOf(t *testing.T) {
 		"disabled in a disabled one":      {user(Disabled, Initialized), off, Effective{"organization disabled", "crmsync org enable EMEA"}},
 		"suspended":                       {user(Suspended, Initialized), on, Effective{"suspended: throttling", "crmsync check all ann@example.com"}},
 		"enabled, reset unfinished":       {user(Enabled, Resetting), on, Effective{"reset unfinished", "crmsync mailbox reset ann@example.com"}},
+		"the folder is gone":              {gone, on, Effective{"switched off: contacts: the folder was deleted in the mailbox", "crmsync mailbox reapply ann@example.com"}},
 		"suspended, and reset unfinished": {user(Suspended, Resetting), on, Effective{"reset unfinished", "crmsync mailbox reset ann@example.com"}},
 	} {
 		t.Run(name, func(t *testing.T) {
