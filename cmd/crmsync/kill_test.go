@@ -26,6 +26,19 @@ type bench struct {
 // program.
 func newBench(t testing.TB, users, contacts int) *bench {
 	t.Helper()
+	b := build(t)
+	s, err := sandbox.Start(t.Context(), sandbox.Options{Dir: b.dir, Users: users, Contacts: contacts, Seed: 1, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop() })
+	b.sandbox = s
+	return b
+}
+
+// build builds the program, without a sandbox yet.
+func build(t testing.TB) *bench {
+	t.Helper()
 	b := &bench{t: t, dir: filepath.Join(t.TempDir(), "sb"), program: filepath.Join(t.TempDir(), "crmsync")}
 	if runtime.GOOS == "windows" {
 		b.program += ".exe"
@@ -33,12 +46,6 @@ func newBench(t testing.TB, users, contacts int) *bench {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", b.program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	s, err := sandbox.Start(t.Context(), sandbox.Options{Dir: b.dir, Users: users, Contacts: contacts, Seed: 1, Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Stop() })
-	b.sandbox = s
 	return b
 }
 
