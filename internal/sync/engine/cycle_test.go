@@ -428,3 +428,27 @@ func TestWaitingContactFindsItsRecord(t *testing.T) {
 	w.equal()
 	w.quiet()
 }
+
+// What a cycle has carried over is no change of the other side any more: an edit there,
+// met by a mere touch, is no conflict.
+func TestCarriedOverIsNoEdit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, memory.Options{}, memory.Options{})
+	id := w.seed(0, 1)[0]
+	w.ok()
+	c := w.copyOf(0, id).ID
+	w.mail.EditItem(c, mapping.Fields{"jobTitle": record.Text("one")})
+	w.ok()
+	w.crm.EditItem(id, mapping.Fields{"Title": record.Text("two")})
+	w.mail.Touch(c)
+	if s := w.ok(); s.Conflicts != 0 || s.UpdatedCRM != 0 {
+		t.Fatalf("counts: %+v\n%s", s.Counts, s.Log)
+	}
+	w.mail.EditItem(c, mapping.Fields{"jobTitle": record.Text("three")})
+	w.crm.Touch(id)
+	if s := w.ok(); s.Conflicts != 0 || s.UpdatedMailbox != 0 {
+		t.Fatalf("counts: %+v\n%s", s.Counts, s.Log)
+	}
+	w.equal()
+	w.quiet()
+}

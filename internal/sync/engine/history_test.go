@@ -288,11 +288,13 @@ func (h *history) judge() []string {
 // judgeUser looks at the last cycle of a user and at his links.
 func (h *history) judgeUser(user int) []string {
 	var wrong []string
-	switch s := h.last[user]; {
+	at := slices.IndexFunc(h.last, func(s engine.Session) bool { return s.UserID == h.users[user].ID })
+	switch s := h.last[at]; {
 	case s.Code == engine.CodeEmptyRead: // as it must where a person deleted everything
 		return nil
 	case s.Result != engine.ResultUnchanged:
-		wrong = append(wrong, fmt.Sprintf("%s is not at rest: %s %s %s %+v", s.User, s.Result, s.Code, s.Message, s.Counts))
+		issues, err := h.store.Admin().Issues(h.t.Context(), s.UserID, false)
+		wrong = append(wrong, fmt.Sprintf("%s is not at rest: %s %s %s %+v, issues %+v %v", s.User, s.Result, s.Code, s.Message, s.Counts, issues, err))
 	}
 	links, err := h.store.Links(h.t.Context(), h.users[user].ID, record.Contacts)
 	if err != nil {
