@@ -420,7 +420,8 @@ func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
 	held := slices.ContainsFunc(c.issues, func(i Issue) bool { return i.Code == CodeHeld && concerned(i) })
 	need := map[record.Side][]string{}
 	for _, i := range c.issues {
-		if !concerned(i) && !(held && i.Code == CodeHeld) {
+		together := held && i.Code == CodeHeld
+		if !together && !concerned(i) {
 			continue
 		}
 		ids := bothIDs(i)
