@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 120, "how many random histories TestHistories plays")
+	histories = flag.Int("histories", 40, "how many random histories TestHistories plays")
 	firstSeed = flag.Uint64("seed", 1, "the seed of the first history")
 )
 
