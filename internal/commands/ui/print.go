@@ -52,8 +52,14 @@ func (o Output) Check(fields []string) error {
 		}
 	}
 	if o.Template != "" {
-		if _, err := template.New("").Parse(o.Template); err != nil {
+		t, err := template.New("").Parse(o.Template)
+		if err != nil {
 			return fmt.Errorf("%w: --template: %w", ErrOutput, err)
+		}
+		for _, f := range fieldsOf(t) {
+			if fields != nil && !slices.Contains(fields, f) {
+				return fmt.Errorf("%w: --template: there is no field %q; there are %s", ErrOutput, f, strings.Join(fields, ", "))
+			}
 		}
 	}
 	for _, f := range o.Fields {

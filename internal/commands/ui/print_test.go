@@ -157,9 +157,19 @@ func TestCheckRefusesBeforeAnyWork(t *testing.T) {
 	t.Parallel()
 	for _, o := range []Output{
 		{Format: "xml"}, {Fields: []string{"title"}}, {JQ: ".["}, {Template: "{{"}, {JQ: ".", Template: "x"},
+		{Template: "{{.title}}"}, {Template: "{{if .name}}{{.title}}{{end}}"}, {Template: "{{range .tags}}{{$.title}}{{end}}"},
+		{Template: "{{printf \"%s\" .title}}"}, {Template: "{{with .name}}{{else}}{{.title}}{{end}}"},
 	} {
 		if err := o.Check(Names(thingFields)); !errors.Is(err, ErrOutput) {
 			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	for _, text := range []string{
+		"{{.name}} {{len .tags}}", "{{range .tags}}{{.}} {{$.name}}{{end}}", "{{with .state}}{{.other}}{{end}}",
+		"{{range $i, $t := .tags}}{{$t}}{{end}}", "{{define \"x\"}}{{.other}}{{end}}", "plain",
+	} {
+		if err := (Output{Template: text}).Check(Names(thingFields)); err != nil {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }
