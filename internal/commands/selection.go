@@ -122,13 +122,32 @@ func (o *selectOptions) resolve(ctx context.Context, app *App, st State) ([]rost
 		return nil, nil, err
 	}
 	if o.strict && len(bad) > 0 {
-		return nil, nil, fail(codeStrict, "", fmt.Sprintf("%s of the selection cannot be used; the first: %s", count(len(bad), "row"), bad[0].Message))
+		return nil, nil, fail(codeStrict, "", fmt.Sprintf("%s of the selection cannot be used: %s", count(len(bad), "row"), named(bad)))
 	}
 	if len(users) == 0 && len(bad) == 0 {
 		return nil, nil, fail(codeEmpty, "", "the selection matches no user").
 			because("every user was looked at, and none fits").try("crmsync users list")
 	}
 	return users, bad, nil
+}
+
+// namedAtMost is how many bad rows an error names.
+const namedAtMost = 5
+
+// named says which rows are bad, and why.
+func named(bad []row) string {
+	var parts []string
+	for _, r := range bad[:min(len(bad), namedAtMost)] {
+		if strings.Contains(r.Message, r.User) {
+			parts = append(parts, r.Message)
+		} else {
+			parts = append(parts, r.User+": "+r.Message)
+		}
+	}
+	if more := len(bad) - namedAtMost; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // list is resolve for commands that only show: nothing given means everybody, and

@@ -126,7 +126,7 @@ func TestUnknownUsersFailTheirRow(t *testing.T) {
 	}
 	_, _, err = selected(t, newBench(nil), office(), "ann@example.com", "eve@example.com", "--strict")
 	var e *Error
-	if !errors.As(err, &e) || e.Code != codeStrict {
+	if !errors.As(err, &e) || e.Code != codeStrict || !strings.Contains(e.What, "eve@example.com: there is no such user") {
 		t.Errorf("with --strict: %v", err)
 	}
 	_, _, err = selected(t, newBench(nil), office(), "--org", "Mars")

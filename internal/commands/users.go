@@ -128,7 +128,7 @@ func runUsersAdd(ctx context.Context, app *App, opts usersAddOptions) error {
 // addChecked adds the good ones, and prints what came of all.
 func (app *App) addChecked(ctx context.Context, st State, o *addUserOptions, good []admin.NewUser, bad []admin.Outcome) error {
 	if o.strict && len(bad) > 0 {
-		return fail(codeStrict, "", fmt.Sprintf("%s cannot be used; the first: %s: %s", count(len(bad), "row"), bad[0].User, bad[0].Message))
+		return fail(codeStrict, "", fmt.Sprintf("%s cannot be used: %s", count(len(bad), "row"), named(rowsOf(bad))))
 	}
 	outcomes := app.admin(st).AddUsers(ctx, good, o.admin(len(good)))
 	return app.finishAdd(o, rowsOf(append(outcomes, bad...)))
