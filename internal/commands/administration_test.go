@@ -362,7 +362,7 @@ func TestUsersFromAFile(t *testing.T) {
 
 	t.Log("strict does nothing at all")
 	h.input = "email\nbob@example.com\nbob@\n"
-	h.run(exitFailure, "users", "import", "--from", "-", "--strict")
+	h.run(exitUsage, "users", "import", "--from", "-", "--strict")
 	h.input = "bob@example.com\n"
 	h.run(exitOK, "users", "import", "--from", "-", "--strict")
 
@@ -389,8 +389,10 @@ func TestExitStatusOfRefusals(t *testing.T) {
 	h.run(exitRefused, "connection", "add", "sf", "--kind", "salesforce", "--endpoint", "https://acme.my.salesforce.com", "--client-id", "app", "--secret", "env:SF")
 	h.run(exitUsage, "connection", "add", "x", "--kind", "salesforce", "--endpoint", "http://acme.example", "--client-id", "app", "--secret", "env:SF")
 	h.run(exitUsage, "org", "add", "X", "--crm", "m365", "--mail", "sf")
-	h.run(exitFailure, "org", "show", "nosuch")
-	h.run(exitFailure, "users", "show", "nobody@example.com")
+	h.run(exitUsage, "org", "show", "nosuch")
+	h.run(exitUsage, "connection", "remove", "nosuch", "--yes")
+	h.run(exitUsage, "org", "disable", "nosuch")
+	h.run(exitUsage, "users", "show", "nobody@example.com")
 
 	h.with(func(ctx context.Context, st State) {
 		if _, ok, err := st.Engine().AcquireLease(ctx, 1, "process 2 on elsewhere", noon, noon.Add(time.Minute)); err != nil || !ok {
@@ -508,7 +510,7 @@ func TestMoveAsksOnlyWhereTheAccessDiffers(t *testing.T) {
 	if u := h.user("ann"); u.Org != "Own" {
 		t.Errorf("ann is in %s", u.Org)
 	}
-	h.run(exitFailure, "org", "move", "ann@example.com", "--to", "nosuch")
+	h.run(exitUsage, "org", "move", "ann@example.com", "--to", "nosuch")
 }
 
 // A dry run opens the state to read only, so that a write would fail, and comes to the

@@ -107,19 +107,19 @@ var codes = withMeanings(map[Code]codeInfo{
 		why: "an empty selection never means everybody", do: "name users, or give --all", command: "crmsync help selection",
 	},
 	codeUnknownUser: {
-		exit: exitFailure, title: "there is no such user",
+		exit: exitUsage, title: "there is no such user",
 		why: "it is neither the address nor an id of a user in the state", do: "correct it, or add the user", command: "crmsync users list",
 	},
-	codeBadRow: {exit: exitFailure, title: "a row of the input cannot be read", do: "correct the row; the others were taken"},
+	codeBadRow: {exit: exitUsage, title: "a row of the input cannot be read", do: "correct it and give the file again"},
 	codeStrict: {
-		exit: exitFailure, title: "a row of the selection is bad, and --strict was given",
+		exit: exitUsage, title: "a row of the selection is bad, and --strict was given",
 		why: "with --strict one bad row stops everything before it begins", do: "correct the rows, or leave --strict out",
 	},
 	codeNoConnection: {
 		exit: exitUsage, title: "there is no such connection",
 		do: "add the connection, or correct the name", command: "crmsync connection list",
 	},
-	codeNotFound: {exit: exitFailure, title: "there is nothing of that name or number"},
+	codeNotFound: {exit: exitUsage, title: "there is nothing of that name or number"},
 
 	codeSandbox: {exit: exitFailure, title: "the sandbox cannot do it"},
 
@@ -190,6 +190,7 @@ var codes = withMeanings(map[Code]codeInfo{
 	engine.CodeSuspended:    {exit: exitAuth, do: "see what the check says", command: "crmsync check all USER"},
 	engine.CodeUnresolvable: {do: "tie the user to both systems", command: "crmsync users import --from directory"},
 
+	admin.CodeNotFound:          {exit: exitUsage, do: "correct the name"},
 	admin.CodeConnectionInvalid: {exit: exitUsage, do: "complete or correct the description"},
 	admin.CodeConnectionInUse:   {exit: exitRefused, do: "give the organization another connection first"},
 	admin.CodeExists:            {exit: exitRefused, do: "choose another name, or see what is there"},
@@ -197,7 +198,7 @@ var codes = withMeanings(map[Code]codeInfo{
 	admin.CodeMoveCRMDiffers:    {exit: exitRefused, why: "the records of one CRM organization are not those of another"},
 	admin.CodeMoveUnreachable:   {exit: exitRefused, do: "give the access, then move the user"},
 	admin.CodeMailboxTaken:      {exit: exitRefused, why: "two users on one mailbox would overwrite each other"},
-	admin.CodeRowInvalid:        {exit: exitUsage, do: "correct the row; the others were taken"},
+	admin.CodeRowInvalid:        {exit: exitUsage, do: "correct it and give the file again"},
 	admin.CodeDeleteRefused:     {exit: exitRefused, do: "do what the message names first"},
 	admin.CodeResetUnfinished:   {exit: exitRefused, do: "finish the reset", command: "crmsync mailbox reset USER"},
 	admin.CodeClaimedElsewhere:  {exit: exitRefused, why: "two CRM organizations in one mailbox would overwrite each other"},

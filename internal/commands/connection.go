@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -271,9 +272,14 @@ func runConnectionShow(ctx context.Context, app *App, opts connectionShowOptions
 	}
 	i := slices.IndexFunc(all, func(c usedConnection) bool { return c.Name == opts.name })
 	if i < 0 {
-		return fail(codeNoConnection, opts.name, "there is no connection of this name")
+		return noConnection(opts.name)
 	}
 	return app.print(&opts.outputOptions, ui.One(connectionFields, all[i]))
+}
+
+// noConnection is the error of a name that no connection has.
+func noConnection(name string) error {
+	return fail(codeNoConnection, name, "there is no connection of this name")
 }
 
 type connectionRemoveOptions struct {
@@ -315,6 +321,9 @@ func runConnectionRemove(ctx context.Context, app *App, opts connectionRemoveOpt
 	if c, err := app.config(); err == nil && slices.ContainsFunc(c.Connections, func(c roster.Connection) bool { return c.Name == opts.name }) {
 		return fail(codeConfig, c.File, fmt.Sprintf("declares connection %s, so it would come back at once", opts.name)).
 			do("take it out of the file")
+	}
+	if _, err := st.Connection(ctx, opts.name); errors.Is(err, admin.ErrNotFound) {
+		return noConnection(opts.name)
 	}
 	ad := app.admin(st)
 	// A removal that would be refused is refused before anybody is asked.

@@ -39,6 +39,9 @@ func (o *selectOptions) readFrom(app *App) (keys []string, bad []row, err error)
 		return nil, nil, fail(codeFile, name, reason(err)).from(err)
 	}
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // spreadsheets write it
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return nil, nil, fail(codeFile, name, "the file is UTF-16 text").do("save it as CSV in UTF-8")
+	}
 	keys, bad, err = parseUsers(text, o.column)
 	if err != nil {
 		return nil, nil, fail(codeFile, name, err.Error())

@@ -210,7 +210,7 @@ func runOrgShow(ctx context.Context, app *App, opts orgShowOptions) error {
 	}
 	i := slices.IndexFunc(all, func(o countedOrg) bool { return o.Name == opts.name })
 	if i < 0 {
-		return fail(admin.CodeNotFound, opts.name, "there is no organization of this name").try("crmsync org list")
+		return fail(codeNotFound, opts.name, "there is no organization of this name").try("crmsync org list")
 	}
 	return app.print(&opts.outputOptions, ui.One(orgFields, all[i]))
 }

@@ -230,7 +230,9 @@ func sandboxError(dir string, err error) error {
 	case errors.Is(err, sandbox.ErrRunning):
 		return fail(codeSandbox, dir, "the sandbox is running already").from(err).try("crmsync sandbox stop --dir " + dir)
 	case errors.Is(err, sandbox.ErrNotFound), errors.Is(err, sandbox.ErrAmbiguous):
-		return fail(codeSandbox, "", err.Error()).from(err).try("crmsync sandbox list --dir " + dir)
+		e := fail(codeSandbox, "", err.Error()).from(err).try("crmsync sandbox list --dir " + dir)
+		e.status = exitUsage
+		return e
 	case errors.Is(err, context.Canceled):
 		return err
 	}
