@@ -51,18 +51,15 @@ func addInWords(before, after roster.AddIn, read, now time.Time) string {
 	return "not installed"
 }
 
-// AddInStatus reads whether the add-in is installed, and remembers it.
+// AddInStatus reads whether the add-in is installed, and remembers it. It is a read:
+// what it finds is in the message, and the result is "unchanged" whatever that is.
 func (a *Admin) AddInStatus(ctx context.Context, users []roster.User, b Bulk) []Outcome {
 	return a.eachAddIn(ctx, users, b, func(ctx context.Context, u roster.User, addIns remote.AddIns) (Outcome, error) {
 		after, read, err := a.readAddIn(ctx, u, addIns, b.DryRun)
 		if err != nil {
 			return Outcome{}, err
 		}
-		out := unchanged(u.Email, addInWords(u.AddIn, after, read, a.Now()))
-		if after != u.AddIn {
-			out.Result = engine.ResultDone
-		}
-		return out, nil
+		return unchanged(u.Email, addInWords(u.AddIn, after, read, a.Now())), nil
 	})
 }
 

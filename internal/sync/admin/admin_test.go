@@ -791,12 +791,12 @@ func TestAddIns(t *testing.T) {
 		t.Errorf("within 72 hours: %s, %q", u.AddIn, got[0].Message)
 	}
 	w.now = noon.Add(72 * time.Hour)
-	w.results(w.AddInStatus(ctx, w.only("ann"), admin.Bulk{}), engine.ResultDone)
+	w.results(w.AddInStatus(ctx, w.only("ann"), admin.Bulk{}), engine.ResultUnchanged)
 	if u := w.user("ann"); u.AddIn != roster.AddInFailed {
 		t.Errorf("after 72 hours: %s", u.AddIn)
 	}
 	slow.shown = true
-	w.results(w.AddInStatus(ctx, w.only("ann"), admin.Bulk{}), engine.ResultDone)
+	w.results(w.AddInStatus(ctx, w.only("ann"), admin.Bulk{}), engine.ResultUnchanged)
 	w.results(w.InstallAddIn(ctx, w.only("ann"), admin.Bulk{}), engine.ResultUnchanged)
 	w.systems.mail["m365"] = w.mail
 	w.results(w.InstallAddIn(ctx, w.only("bob"), admin.Bulk{}), engine.ResultDone)

@@ -20,6 +20,8 @@ type Bulk struct {
 	MaxFailures int
 	// Done, if not nil, hears of each outcome as it comes, one at a time.
 	Done func(Outcome)
+	// failed is how many have failed before.
+	failed int
 }
 
 const defaultParallel = 8
@@ -41,6 +43,10 @@ func done(user, message string) Outcome {
 
 func unchanged(user, message string) Outcome {
 	return Outcome{User: user, Result: engine.ResultUnchanged, Message: message}
+}
+
+func notStarted(user string) Outcome {
+	return Outcome{User: user, Result: engine.ResultNotStarted, Message: "not started"}
 }
 
 // stopped turns an error into the outcome it means.
@@ -70,7 +76,7 @@ func (b Bulk) each(ctx context.Context, users []roster.User, do func(ctx context
 	var (
 		mu       sync.Mutex
 		next     int
-		failures int
+		failures = b.failed
 		wait     sync.WaitGroup
 	)
 	// take hands out the next user, or -1 when no more may start.
@@ -103,7 +109,7 @@ func (b Bulk) each(ctx context.Context, users []roster.User, do func(ctx context
 	}
 	wait.Wait()
 	for i := next; i < len(users); i++ {
-		outcomes[i] = Outcome{User: users[i].Email, Result: engine.ResultNotStarted, Message: "not started"}
+		outcomes[i] = notStarted(users[i].Email)
 		if b.Done != nil {
 			b.Done(outcomes[i])
 		}

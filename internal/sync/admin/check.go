@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/crmsync/crmsync/internal/sync/engine"
 	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/roster"
 )
@@ -73,17 +74,21 @@ func (a *Admin) Checks(ctx context.Context, users []roster.User, checks []string
 			results[i*len(checks)+j] = Check{User: u.Email, Check: c, Result: CheckSkipped, Message: "not started"}
 		}
 	}
-	Bulk{Parallel: b.Parallel}.each(ctx, users, func(ctx context.Context, i int, u roster.User) Outcome {
+	Bulk{Parallel: b.Parallel, MaxFailures: b.MaxFailures}.each(ctx, users, func(ctx context.Context, i int, u roster.User) Outcome {
+		var out Outcome
 		for j, c := range checks {
 			if ctx.Err() != nil {
 				return Outcome{}
 			}
-			results[i*len(checks)+j] = a.check(ctx, u, orgs[u.Org], c, proofs)
+			made := a.check(ctx, u, orgs[u.Org], c, proofs)
+			if results[i*len(checks)+j] = made; made.Result == CheckFailed {
+				out.Result = engine.ResultFailed
+			}
 		}
 		if b.Done != nil {
 			b.Done(Outcome{User: u.Email})
 		}
-		return Outcome{}
+		return out
 	})
 	return results, nil
 }

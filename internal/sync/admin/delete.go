@@ -86,7 +86,7 @@ func (a *Admin) Delete(ctx context.Context, users []roster.User, b Bulk) []Outco
 		if err != nil {
 			return stopped(u.Email, err)
 		}
-		return done(u.Email, strings.Join(append([]string{"deleted"}, warnings...), "; "))
+		return done(u.Email, strings.Join(append([]string{either(b.DryRun, "would delete", "deleted")}, warnings...), "; "))
 	})
 }
 
@@ -100,31 +100,28 @@ func (a *Admin) holder(ctx context.Context, u roster.User) (string, error) {
 }
 
 // ForceDelete removes users whatever stands against it. What stays behind in a
-// mailbox is listed and remembered, so that ResetOrphans can take it out later.
+// mailbox is listed and remembered, so that ResetOrphans can take it out later. Only a
+// session that runs keeps a user: what it writes after he is gone nobody could find.
 func (a *Admin) ForceDelete(ctx context.Context, users []roster.User, b Bulk) []Outcome {
-	orgs, err := a.organizations(ctx)
-	return b.each(ctx, users, func(ctx context.Context, _ int, u roster.User) Outcome {
-		if err != nil {
-			return stopped(u.Email, err)
-		}
+	return a.eachMailbox(ctx, users, b, func(ctx context.Context, u roster.User, o roster.Organization) (Outcome, error) {
 		items, err := a.copies(ctx, u)
 		if err != nil {
-			return stopped(u.Email, err)
+			return Outcome{}, err
 		}
-		message := "deleted"
-		left := a.leftBehind(ctx, u, orgs[u.Org], items)
+		items, left := a.leftBehind(ctx, u, o, items)
+		message := either(b.DryRun, "would delete", "deleted")
 		if len(left) > 0 {
-			message = "deleted; left behind: " + strings.Join(left, ", ")
+			message += either(b.DryRun, "; would leave behind: ", "; left behind: ") + strings.Join(left, ", ")
 		}
 		if b.DryRun {
-			return done(u.Email, message)
+			return done(u.Email, message), nil
 		}
 		if len(left) > 0 {
 			err := a.Store.KeepOrphan(ctx, Orphan{
 				Email: u.Email, MailboxID: u.MailboxID, Org: u.Org, Items: items, Deleted: a.Now().UTC(),
 			})
 			if err != nil {
-				return stopped(u.Email, err)
+				return Outcome{}, err
 			}
 		}
 		details := "forced"
@@ -132,9 +129,9 @@ func (a *Admin) ForceDelete(ctx context.Context, users []roster.User, b Bulk) []
 			details += "; left behind: " + strings.Join(left, ", ")
 		}
 		if err := a.Store.DeleteUser(ctx, u.ID, a.activity(ActivityUserRemoved, u.Email, u.Org, details)); err != nil {
-			return stopped(u.Email, err)
+			return Outcome{}, err
 		}
-		return done(u.Email, message)
+		return done(u.Email, message), nil
 	})
 }
 
@@ -174,22 +171,14 @@ func total(items map[record.Entity][]string) int {
 	return n
 }
 
-func flatten(items map[record.Entity][]string) []string {
-	var ids []string
-	for _, e := range engine.Entities {
-		ids = append(ids, items[e]...)
-	}
-	return ids
-}
-
 // leftBehind lists what a user leaves in his mailbox: what is seen there or, where
-// the mailbox cannot be reached, what is remembered.
-func (a *Admin) leftBehind(ctx context.Context, u roster.User, o roster.Organization, items map[record.Entity][]string) []string {
+// the mailbox cannot be reached, what is remembered. It returns the items of ours with
+// those that only a look into the mailbox can find.
+func (a *Admin) leftBehind(ctx context.Context, u roster.User, o roster.Organization, items map[record.Entity][]string) (map[record.Entity][]string, []string) {
 	var left []string
 	if u.Mailbox != roster.NotInitialized || len(items) > 0 {
-		artefacts, err := a.inspect(ctx, u.MailboxID, o)
-		if err == nil {
-			left = append(left, describe(artefacts)...)
+		if seen, err := a.inspect(ctx, u, o, items); err == nil {
+			left, items = describe(seen.artefacts), seen.ours
 		} else {
 			left = append(left, count(total(items), "synchronized copy", "synchronized copies"),
 				fmt.Sprintf("what else is there could not be read (%v)", err))
@@ -198,15 +187,15 @@ func (a *Admin) leftBehind(ctx context.Context, u roster.User, o roster.Organiza
 	if u.AddIn == roster.AddInInstalled || u.AddIn == roster.AddInRequested {
 		left = append(left, "add-in")
 	}
-	return left
+	return items, left
 }
 
-func (a *Admin) inspect(ctx context.Context, mailbox string, o roster.Organization) ([]remote.Artefact, error) {
+func (a *Admin) inspect(ctx context.Context, u roster.User, o roster.Organization, items map[record.Entity][]string) (contents, error) {
 	mail, err := a.Systems.Mail(ctx, o.Mail)
 	if err != nil {
-		return nil, err
+		return contents{}, err
 	}
-	return mail.Mailbox(mailbox).Inspect(ctx, found())
+	return a.look(ctx, u, mail.Mailbox(u.MailboxID), items)
 }
 
 // describe puts artefacts in words. A claim says nothing to a person unless it could

@@ -61,7 +61,7 @@ func (d directory) find(key string) (pair, error) {
 	}
 	key = address(key)
 	if key == "" {
-		return pair{}, &Error{Kind: Unresolved, Code: CodeUserUnresolved, Message: "the account has no e-mail address"}
+		return pair{}, &Error{Kind: Unresolved, Code: CodeUserUnresolved, Message: "the account has no e-mail address", Fix: "give the account a primary e-mail address"}
 	}
 	c, m := d.crm.byAddress[key], d.mail.byAddress[key]
 	switch {
@@ -73,6 +73,7 @@ func (d directory) find(key string) (pair, error) {
 		return pair{}, &Error{
 			Kind: Unresolved, Code: CodeUserUnresolved,
 			Message: "neither the CRM nor the mail system knows this user",
+			Fix:     "crmsync users import --from directory --dry-run",
 		}
 	case len(c) == 0:
 		return pair{}, &Error{

@@ -14,7 +14,9 @@ import (
 )
 
 // InitMailbox makes sure that our folders and category are in the mailboxes. It is
-// idempotent: what exists is adopted, never doubled.
+// idempotent: what exists is adopted, never doubled. A user for whom something was
+// switched off, because he deleted our folder, starts afresh: the next cycle is a first
+// sync.
 func (a *Admin) InitMailbox(ctx context.Context, users []roster.User, takeOver bool, b Bulk) []Outcome {
 	return a.eachMailbox(ctx, users, b, func(ctx context.Context, u roster.User, o roster.Organization) (Outcome, error) {
 		if u.Mailbox == roster.Resetting {
@@ -24,15 +26,25 @@ func (a *Admin) InitMailbox(ctx context.Context, users []roster.User, takeOver b
 		if err != nil {
 			return Outcome{}, err
 		}
-		if u.Mailbox == roster.Initialized && len(made) == 0 {
+		if u.Mailbox == roster.Initialized && u.Off == "" && len(made) == 0 {
 			return unchanged(u.Email, joined("initialized already", warning)), nil
 		}
-		message := joined(prepared(made), warning)
+		afresh := ""
+		if u.Off != "" {
+			afresh = fmt.Sprintf("was switched off (%s); the next cycle %s from the start", u.Off, either(b.DryRun, "would synchronize", "synchronizes"))
+		}
+		message := joined(prepared(made, b.DryRun), afresh, warning)
 		if b.DryRun {
 			return done(u.Email, message), nil
 		}
-		err = a.change(ctx, u, func(u *roster.User) { u.Mailbox = roster.Initialized },
-			a.activity(ActivityMailboxInitialized, u.Email, u.Org, message))
+		audit := a.activity(ActivityMailboxInitialized, u.Email, u.Org, message)
+		if u.Off != "" {
+			// What is remembered is of a folder that is gone. It is forgotten only now, when
+			// the mailbox has been prepared, in the transaction that says so.
+			err = a.Store.ForgetMailbox(ctx, u.ID, roster.Initialized, audit)
+		} else {
+			err = a.change(ctx, u, func(u *roster.User) { u.Mailbox = roster.Initialized }, audit)
+		}
 		if err != nil {
 			return Outcome{}, err
 		}
@@ -102,11 +114,12 @@ func missing(there []remote.Artefact, want remote.Customization) []string {
 	return made
 }
 
-func prepared(made []string) string {
+func prepared(made []string, dry bool) string {
+	message := either(dry, "would initialize; would ", "initialized; ")
 	if len(made) == 0 {
-		return "initialized; adopted what was there"
+		return message + either(dry, "adopt what is there", "adopted what was there")
 	}
-	return "initialized; created " + strings.Join(made, ", ")
+	return message + either(dry, "create ", "created ") + strings.Join(made, ", ")
 }
 
 // joined puts the parts of a message together, without the empty ones.
@@ -142,7 +155,8 @@ type ResetOptions struct {
 //
 //   - The state says "resetting" before the first call, so that a reset that was cut
 //     short is seen, and finished by the next one.
-//   - What goes are the items that links name, containers that are empty then, the
+//   - What goes are the items that links name and those that a cycle created and did
+//     not live to link, containers that are empty then, the
 //     category and the claim. What a person has put there stays and is reported.
 //   - A mailbox that may not be reached any more does not keep a user for ever: the
 //     reset ends, says what it could not clean, and remembers it for ResetOrphans.
@@ -164,8 +178,8 @@ func (a *Admin) ResetMailbox(ctx context.Context, users []roster.User, r ResetOp
 		gaveUp := err != nil && (r.Forget || remote.Is(err, remote.ClassAuthorization))
 		switch {
 		case gaveUp:
-			message = fmt.Sprintf("not cleaned, because the mailbox could not be reached (%v): %s; later: crmsync mailbox reset --orphan %s",
-				err, strings.Join(remembered(items), ", "), u.Email)
+			message = fmt.Sprintf("%s, because the mailbox could not be reached (%v): %s; later: crmsync mailbox reset --orphan %s",
+				either(r.DryRun, "would not be cleaned", "not cleaned"), err, strings.Join(remembered(items), ", "), u.Email)
 		case err != nil:
 			return Outcome{}, err
 		}
@@ -191,7 +205,7 @@ func (a *Admin) resetNothing(ctx context.Context, u roster.User, dry bool) (Outc
 	if u.Sync == roster.Disabled {
 		return unchanged(u.Email, "nothing of ours is in the mailbox"), nil
 	}
-	message := "nothing of ours is in the mailbox; synchronization disabled"
+	message := "nothing of ours is in the mailbox; synchronization " + either(dry, "would be disabled", "disabled")
 	if dry {
 		return done(u.Email, message), nil
 	}
@@ -234,22 +248,18 @@ func (a *Admin) remove(ctx context.Context, u roster.User, o roster.Organization
 	if err := decideTearDown(claim, a.Install, r.TakeOver); err != nil {
 		return "", err
 	}
-	there, err := box.Inspect(ctx, found())
+	seen, err := a.look(ctx, u, box, items)
 	if err != nil {
-		return "", fmt.Errorf("looking into the mailbox: %w", err)
+		return "", err
 	}
-	message := "removed " + strings.Join(append([]string{count(total(items), "copy", "copies")}, things(there)...), ", ")
 	if r.DryRun {
-		return message, nil
+		return seen.removal(seen.stays(), true), nil
 	}
-	left, err := box.Remove(ctx, found(), flatten(items))
+	left, err := box.Remove(ctx, found(), seen.flat())
 	if err != nil {
 		return "", fmt.Errorf("cleaning the mailbox: %w", err)
 	}
-	if len(left) > 0 {
-		message = "removed " + count(total(items), "copy", "copies") + "; left: " + strings.Join(describe(left), ", ")
-	}
-	return message, nil
+	return seen.removal(left, false), nil
 }
 
 // ReapplyMailbox resets the mailboxes, prepares them afresh and makes the users
@@ -283,9 +293,10 @@ func (a *Admin) ReapplyMailbox(ctx context.Context, users []roster.User, takeOve
 		}
 		switched := ""
 		if u.Sync != roster.Enabled {
-			switched = "synchronization " + strings.TrimPrefix(was(u), "was ") + " before, enabled now"
+			before := "synchronization " + strings.TrimPrefix(was(u), "was ")
+			switched = before + either(b.DryRun, " now, would be enabled", " before, enabled now")
 		}
-		message = joined(message, "initialized", warning, switched)
+		message = joined(message, either(b.DryRun, "would initialize", "initialized"), warning, switched)
 		if b.DryRun {
 			return done(u.Email, message), nil
 		}
@@ -324,7 +335,7 @@ func (a *Admin) ResetOrphans(ctx context.Context, emails []string, r ResetOption
 		message, err := a.remove(ctx, u, orgs[orphan.Org], orphan.Items, r)
 		switch {
 		case err != nil && r.Forget:
-			message = fmt.Sprintf("forgotten; left in the mailbox: %s (%v)", strings.Join(remembered(orphan.Items), ", "), err)
+			message = fmt.Sprintf("%s in the mailbox: %s (%v)", either(r.DryRun, "would forget, and leave", "forgotten; left"), strings.Join(remembered(orphan.Items), ", "), err)
 		case err != nil:
 			return stopped(u.Email, err)
 		}

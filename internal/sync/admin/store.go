@@ -67,6 +67,10 @@ type Store interface {
 	// MailboxItems returns the mailbox ids of all links of a user and entity, whatever
 	// their state, without those that have none.
 	MailboxItems(ctx context.Context, user int64, entity record.Entity) ([]string, error)
+	// Intents and ExpiredOps tell which writes were never settled and which were given
+	// up. The methods are those of engine.State.
+	Intents(ctx context.Context, user int64, entity record.Entity) ([]engine.Intent, error)
+	ExpiredOps(ctx context.Context, user int64, entity record.Entity, ops []record.OpID) (map[record.OpID]record.Hashes, error)
 	// ForgetMailbox removes links, intents, replicas and issues of a user, so that the
 	// next cycle starts with a first sync, and stores the user's mailbox state.
 	ForgetMailbox(ctx context.Context, user int64, state roster.MailboxState, a ...engine.Activity) error

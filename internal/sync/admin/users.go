@@ -81,24 +81,32 @@ func (a *Admin) addUsers(ctx context.Context, list []NewUser, o AddOptions, ever
 	}
 	places := a.places()
 	var (
-		users []roster.User
-		where []int // places of users in the list
-		bad   bool
+		users    []roster.User
+		where    []int // places of users in the list
+		bad      bool
+		failures int
 	)
 	for i, n := range list {
+		if o.MaxFailures > 0 && failures >= o.MaxFailures {
+			outcomes[i] = notStarted(n.Key)
+			continue
+		}
 		u, out := a.decideAdd(ctx, n, there, places, everyone)
 		outcomes[i] = out
 		if out.Result != engine.ResultDone {
 			bad = bad || out.Result == engine.ResultFailed || out.Result == engine.ResultRefused
+			if out.Result == engine.ResultFailed {
+				failures++
+			}
 			continue
 		}
 		there.add(u)
 		users, where = append(users, u), append(where, i)
 	}
 	if o.Check {
-		for i, err := range a.reachable(ctx, users, places, o.Bulk) {
-			if err != nil {
-				outcomes[where[i]] = stopped(users[i].Email, err)
+		for i, out := range a.reachable(ctx, users, places, o.Bulk, failures) {
+			if out.Result != engine.ResultDone {
+				outcomes[where[i]] = out
 				bad = true
 			}
 		}
@@ -175,18 +183,19 @@ func (a *Admin) decideAdd(ctx context.Context, n NewUser, there taken, places *p
 	return u, done(u.Email, "added to "+org.Name+", synchronization disabled")
 }
 
-// reachable proves with one call to each side that the users' data can be reached.
-func (a *Admin) reachable(ctx context.Context, users []roster.User, places *places, b Bulk) []error {
-	errs := make([]error, len(users))
-	Bulk{Parallel: b.Parallel}.each(ctx, users, func(ctx context.Context, i int, u roster.User) Outcome {
+// reachable proves with one call to each side that the users' data can be reached,
+// after so many have failed already.
+func (a *Admin) reachable(ctx context.Context, users []roster.User, places *places, b Bulk, failures int) []Outcome {
+	return Bulk{Parallel: b.Parallel, MaxFailures: b.MaxFailures, failed: failures}.each(ctx, users, func(ctx context.Context, _ int, u roster.User) Outcome {
 		org, _, err := places.directory(ctx, u.Org)
 		if err == nil {
 			err = a.reach(ctx, u, org)
 		}
-		errs[i] = err
-		return Outcome{}
+		if err != nil {
+			return stopped(u.Email, err)
+		}
+		return done(u.Email, "")
 	})
-	return errs
 }
 
 func (a *Admin) reach(ctx context.Context, u roster.User, o roster.Organization) error {
