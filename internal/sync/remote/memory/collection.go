@@ -120,6 +120,9 @@ func (c *collection) get(id string) remote.ItemResult {
 	case it.hidden:
 		return remote.ItemResult{Item: remote.Item{ID: id}, Elsewhere: true}
 	}
+	if at := c.find(); at != nil && it.in.mailbox != at.mailbox {
+		return remote.ItemResult{Err: fault(remote.ClassGone, "gone", "this mailbox has no such item")}
+	}
 	return remote.ItemResult{Item: c.s.view(it, true), Elsewhere: it.in != c.find()}
 }
 
