@@ -45,6 +45,7 @@ type tokens struct {
 	// lasting: a new credential would ask a person again.
 	lasting bool
 	wire    *tokenWire
+	flight  *transport.Flight[string]
 
 	mu         sync.Mutex
 	credential azcore.TokenCredential
@@ -54,7 +55,7 @@ func newTokens(cfg Config, base *url.URL) (*tokens, error) {
 	wire := &tokenWire{handle: transport.New(transport.Config{
 		Base: cfg.Transport, Log: cfg.Log, Now: cfg.Now, Sleep: cfg.Sleep, Jitter: cfg.Jitter,
 	}).For("token").With(transport.Options{Safe: true})} // another token does no harm
-	t := &tokens{scope: base.Scheme + "://" + base.Host + "/.default", wire: wire}
+	t := &tokens{scope: base.Scheme + "://" + base.Host + "/.default", wire: wire, flight: transport.NewFlight[string](cfg.Now)}
 	options := azcore.ClientOptions{
 		Cloud: authority(base.Hostname()), Transport: wire,
 		Retry: policy.RetryOptions{MaxRetries: -1}, // the transport's is the only retry
@@ -171,6 +172,14 @@ func credential[C azcore.TokenCredential](c C, err error) (azcore.TokenCredentia
 // service's challenge says; where it says nothing, or the credential does not
 // understand it, by a credential that begins anew, with the secret as it is now.
 func (t *tokens) Token(ctx context.Context, denied transport.Denied) (string, error) {
+	token, err := t.flight.Do(ctx, denied.Token, func(ctx context.Context) (string, error) { return t.ask(ctx, denied) })
+	if err != nil && ctx.Err() != nil {
+		return "", t.fault(ctx, err)
+	}
+	return token, err
+}
+
+func (t *tokens) ask(ctx context.Context, denied transport.Denied) (string, error) {
 	options := policy.TokenRequestOptions{Scopes: []string{t.scope}, EnableCAE: true}
 	if denied.Token == "" {
 		return t.get(ctx, options)

@@ -174,7 +174,7 @@ func TestAzidentity(t *testing.T) {
 	if g, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	if err = g.Check(t.Context()); !remote.Is(err, remote.ClassTransient) || detail(err).Code != "refused" {
+	if err = g.Check(t.Context()); !remote.Is(err, remote.ClassConnection) || detail(err).Code != "refused" {
 		t.Errorf("nobody signs in: %v (%+v)", err, detail(err))
 	}
 }

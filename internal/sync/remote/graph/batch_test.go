@@ -259,7 +259,7 @@ func TestLostAnswers(t *testing.T) {
 		s.g.cfg.Transport.(*http.Transport).CloseIdleConnections()
 		s.srv.Close()
 		for i, r := range s.collection().Apply(t.Context(), creates(2)) {
-			if !remote.Is(r.Err, remote.ClassTransient) || remote.IsUnclear(r.Err) {
+			if !remote.Is(r.Err, remote.ClassConnection) || remote.IsUnclear(r.Err) {
 				t.Errorf("write %d: %v, unclear %v; it never left", i, r.Err, remote.IsUnclear(r.Err))
 			}
 		}

@@ -242,6 +242,9 @@ func network(err error, write bool) error {
 	default:
 		e.Message = "the connection to Microsoft 365 broke"
 	}
+	if f.Down {
+		e.Class, e.Message = remote.ClassConnection, "Microsoft 365 cannot be reached: "+e.Message
+	}
 	return e
 }
 

@@ -54,7 +54,7 @@ func (m *mailbox) bin(ctx context.Context) string {
 		query: query{"$select": "id"}, scope: inMailbox,
 	}, &folder)
 	switch remote.ClassOf(err) {
-	case remote.ClassPressure, remote.ClassTransient:
+	case remote.ClassPressure, remote.ClassTransient, remote.ClassConnection:
 		m.binned = err == nil
 	default:
 		m.binned = true

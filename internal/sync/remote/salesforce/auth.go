@@ -26,9 +26,8 @@ type tokenSource struct {
 	cfg  Config
 	http *transport.Client
 	// clock hears the server's time from each answer.
-	clock func(time.Time)
-	// turn is held while a token is fetched.
-	turn chan struct{}
+	clock  func(time.Time)
+	flight *transport.Flight[string]
 
 	mu    sync.Mutex
 	token string
@@ -38,7 +37,7 @@ type tokenSource struct {
 }
 
 func newTokenSource(cfg Config, h *transport.Client, clock func(time.Time)) *tokenSource {
-	return &tokenSource{cfg: cfg, http: h, clock: clock, turn: make(chan struct{}, 1), base: cfg.Endpoint}
+	return &tokenSource{cfg: cfg, http: h, clock: clock, flight: transport.NewFlight[string](cfg.Now), base: cfg.Endpoint}
 }
 
 // grant is the answer of the token endpoint.
@@ -55,12 +54,14 @@ func (s *tokenSource) Token(ctx context.Context, denied transport.Denied) (strin
 	if t := s.current(); t != "" && t != denied.Token {
 		return t, nil
 	}
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return "", unanswered(ctx.Err(), false)
+	t, err := s.flight.Do(ctx, denied.Token, func(ctx context.Context) (string, error) { return s.ask(ctx, denied) })
+	if err != nil {
+		return "", unanswered(err, false) // of the flight's own, there is only the end of the context
 	}
+	return t, nil
+}
+
+func (s *tokenSource) ask(ctx context.Context, denied transport.Denied) (string, error) {
 	if t := s.current(); t != "" && t != denied.Token {
 		return t, nil
 	}

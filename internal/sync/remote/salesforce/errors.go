@@ -219,6 +219,9 @@ func unanswered(err error, writes bool) error {
 	default:
 		e.Message = "the connection to Salesforce broke"
 	}
+	if f.Down {
+		e.Class, e.Message = remote.ClassConnection, "Salesforce cannot be reached: "+e.Message
+	}
 	return e
 }
 

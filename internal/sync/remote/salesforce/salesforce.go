@@ -103,6 +103,9 @@ type Salesforce struct {
 	mu sync.Mutex
 	// table and stampField are what the organization has, as far as it was asked.
 	shape shape
+	// unasked: Open could not ask what the organization has; asking does it later.
+	unasked bool
+	asking  *transport.Flight[struct{}]
 }
 
 var _ remote.CRM = (*Salesforce)(nil)
@@ -143,19 +146,27 @@ func New(cfg Config) (*Salesforce, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	return &Salesforce{client: newClient(cfg), shape: shape{table: defaultTable(), stampField: cfg.StampField, stampSize: stampSize, upsert: cfg.StampField != ""}}, nil
+	return &Salesforce{client: newClient(cfg), asking: transport.NewFlight[struct{}](cfg.Now), shape: shape{table: defaultTable(), stampField: cfg.StampField, stampSize: stampSize, upsert: cfg.StampField != ""}}, nil
 }
 
 // Open returns a connection whose table holds what the organization has: optional
 // fields such as MiddleName and Suffix are left out where they are not enabled or not
 // visible to our user, and fields that our user may not write are read only. It costs
 // one API call beside the token.
+//
+// An organization that cannot be reached just now opens all the same, so that its
+// connection remembers that: what is asked of it fails at once for a short while, and
+// the first collection that is opened after it has answered is as good as any.
 func Open(ctx context.Context, cfg Config) (*Salesforce, error) {
 	s, err := New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return s, s.adapt(ctx)
+	s.unasked = true
+	if err := s.ready(ctx); err != nil && (ctx.Err() != nil || !later(err)) {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (cfg Config) check() error {
@@ -293,7 +304,11 @@ func (s *Salesforce) Collection(e record.Entity) remote.Collection {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &contacts{client: s.client, shape: s.shape, h: s.handle()}
+	c := contacts{client: s.client, shape: s.shape, h: s.handle()}
+	if s.unasked {
+		return &unasked{contacts: c, s: s}
+	}
+	return &c
 }
 
 // contacts is a handle on all contacts of the organization.

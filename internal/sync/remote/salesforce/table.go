@@ -111,7 +111,7 @@ func (s *Salesforce) adapt(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.shape = sh
+	s.shape, s.unasked = sh, false
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -22,8 +23,17 @@ func (c *Client) attempt(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		err = bound(resp, c.cfg.MaxResponse)
 	}
+	var op *net.OpError
+	dialing := errors.As(err, &op) && dials(op)
 	if err != nil && req.Context().Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		err = &timeoutError{after: c.cfg.Timeout}
+		limit := &timeoutError{after: c.cfg.Timeout}
+		if err = limit; dialing {
+			limit.after = reaching
+			err = &unsentError{err: limit}
+		}
+	}
+	if req.Context().Err() == nil && !unreached(err) {
+		c.reach.hear(req.URL.Host)
 	}
 	c.log(req, resp, err, c.cfg.Now().Sub(start))
 	if err != nil {

@@ -44,6 +44,9 @@ type Failure struct {
 	// Sent: the request may have reached the server. A write that was sent and not
 	// answered is unclear.
 	Sent bool
+	// Down: the host as a whole cannot be reached, whoever asks. Nothing was sent, and
+	// for a short while nothing will be.
+	Down bool
 	// RetryAfter is how long the server asked us to wait.
 	RetryAfter time.Duration
 }
@@ -53,6 +56,12 @@ type Failure struct {
 func Classify(err error) Failure {
 	f := Failure{Sent: true, Kind: Reset}
 	var unsent *unsentError
+	var down *DownError
+	if errors.As(err, &down) {
+		f = Classify(down.Err)
+		f.Sent, f.Down = false, true
+		return f
+	}
 	if errors.As(err, &unsent) {
 		f.Sent = false
 	}
@@ -86,7 +95,7 @@ func Classify(err error) Failure {
 		f.Kind, f.Sent = DNS, false
 	case errors.As(err, &cert), errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &record):
 		f.Kind, f.Sent = TLS, false
-	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"):
+	case errors.As(err, &op) && dials(op):
 		f.Kind, f.Sent = Refused, false
 		if op.Timeout() {
 			f.Kind = Timeout
@@ -98,6 +107,9 @@ func Classify(err error) Failure {
 	}
 	return f
 }
+
+// dials reports whether a failure is one of getting connected at all.
+func dials(op *net.OpError) bool { return op.Op == "dial" || op.Op == "proxyconnect" }
 
 // PressureError says that the key may not be used for longer than we wait.
 type PressureError struct{ RetryAfter time.Duration }
@@ -111,6 +123,12 @@ type TokenError struct{ Err error }
 
 func (e *TokenError) Error() string { return "no access token" }
 func (e *TokenError) Unwrap() error { return e.Err }
+
+// DownError says that a host cannot be reached; Err is how it was found out.
+type DownError struct{ Err error }
+
+func (e *DownError) Error() string { return "the server cannot be reached" }
+func (e *DownError) Unwrap() error { return e.Err }
 
 // unsentError marks a failure before anything was sent.
 type unsentError struct{ err error }

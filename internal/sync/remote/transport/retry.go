@@ -17,20 +17,49 @@ func (h *Handle) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, &unsentError{err: err}
 	}
+	pass, err := h.c.reach.enter(req.URL.Host)
+	if err != nil {
+		return nil, err
+	}
+	defer pass.leave()
+	start := h.c.cfg.Now()
 	for try := 1; ; try++ {
 		resp, err := h.authorized(req)
 		again, after := h.repeatable(req, resp, err)
 		if !again {
 			return resp, err
 		}
-		waited, werr := h.Again(req.Context(), try, after)
-		if werr != nil {
-			return nil, &unsentError{err: werr}
+		var waited bool
+		var werr error
+		if unreached(err) {
+			waited, werr = h.reachAgain(req.Context(), pass, try, start)
+		} else {
+			waited, werr = h.Again(req.Context(), try, after)
 		}
-		if !waited {
+		switch {
+		case werr != nil:
+			return nil, &unsentError{err: werr}
+		case waited:
+			if err := pass.closed(); err != nil {
+				return nil, err
+			}
+		case unreached(err):
+			return nil, pass.lost(err)
+		default:
 			return resp, err
 		}
 	}
+}
+
+// reachAgain waits before the next try to get through to a host, half as long as
+// after other failures: nothing needs to be spared that is not there.
+func (h *Handle) reachAgain(ctx context.Context, pass *passage, try int, start time.Time) (bool, error) {
+	cfg := h.c.cfg
+	wait := h.c.backoff(try) / 2
+	if pass.probe || try >= cfg.Tries || cfg.Now().Add(wait).Sub(start) > reaching {
+		return false, nil
+	}
+	return true, cfg.Sleep(ctx, wait)
 }
 
 // repeatable reports whether a request may be sent again, and how long the server

@@ -3,7 +3,8 @@
 // outside in:
 //
 //   - retry: the only one there is. A request that changes nothing is repeated after
-//     a transient failure; a write only if the server cannot have applied it.
+//     a transient failure; a write only if the server cannot have applied it. A host
+//     that could not be reached through all tries is left alone for a short while.
 //   - auth: the token goes in; after a 401 it is renewed once for all who wait.
 //   - pace: a lane per key keeps to what the server allows one key at a time, and
 //     to its Retry-After; a second one keeps to what it allows the program.
@@ -67,6 +68,7 @@ type Client struct {
 	cfg    Config
 	global *lane
 	auth   auth
+	reach  reach
 
 	mu    sync.Mutex
 	lanes map[string]*lane
@@ -105,6 +107,7 @@ func New(cfg Config) *Client {
 		cfg:    cfg,
 		global: newLane(cfg.Global),
 		auth:   auth{source: cfg.Tokens, turn: make(chan struct{}, 1)},
+		reach:  reach{now: cfg.Now, hosts: make(map[string]*host)},
 		lanes:  make(map[string]*lane),
 	}
 }
@@ -113,7 +116,7 @@ func New(cfg Config) *Client {
 func NewBase() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: reaching, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:     true,
 		MaxIdleConns:          256,
