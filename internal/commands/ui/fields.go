@@ -3,7 +3,9 @@ package ui
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -140,6 +142,12 @@ func shown(v any, now time.Time, loc *time.Location) string {
 			return "yes"
 		}
 		return "no"
+	case map[string]string:
+		parts := make([]string, 0, len(v))
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			parts = append(parts, key+"="+v[key])
+		}
+		return shown(strings.Join(parts, ", "), now, loc)
 	}
 	s := strings.Join(strings.Fields(flat(v)), " ")
 	if s == "" {
