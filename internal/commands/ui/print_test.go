@@ -254,3 +254,39 @@ func TestTimesAreRelative(t *testing.T) {
 		}
 	}
 }
+
+// Where shortening is not enough, columns are left out from the end, and said so; wide
+// leaves nothing out, and neither do columns that were asked for by name.
+func TestTableLeavesColumnsOut(t *testing.T) {
+	t.Parallel()
+	many := []thing{{name: "ann@example.com", state: "done", count: 3, at: now, tags: []string{"a"}, note: strings.Repeat("long ", 10)}}
+	print := func(o Output) (string, string) {
+		s, out, errs := pair()
+		s.OutTTY, s.Width = true, 50
+		o.Now = now
+		if err := s.Print(List(thingFields, many), o); err != nil {
+			t.Fatal(err)
+		}
+		return out.String(), errs.String()
+	}
+	out, errs := print(Output{})
+	if strings.Contains(out, "NOTE") || !strings.Contains(out, "ann@example.com  done") {
+		t.Errorf("printed\n%s", out)
+	}
+	for line := range strings.Lines(out) {
+		if n := len([]rune(strings.TrimRight(line, "\n"))); n > 50 {
+			t.Errorf("a line has %d columns: %q", n, line)
+		}
+	}
+	if want := "note: 1 column left out; -o wide shows it\n"; errs != want {
+		t.Errorf("said %q, want %q", errs, want)
+	}
+	for _, o := range []Output{{Format: "wide"}, {Fields: Names(thingFields)}} {
+		if out, errs := print(o); !strings.Contains(out, "NOTE") || errs != "" {
+			t.Errorf("%+v: printed\n%ssaid %q", o, out, errs)
+		}
+	}
+	if out, _ := print(Output{Format: "wide"}); strings.Contains(out, "…") || !strings.Contains(out, many[0].note[:49]) {
+		t.Errorf("wide shortens:\n%s", out)
+	}
+}

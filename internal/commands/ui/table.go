@@ -19,8 +19,8 @@ func (s *Streams) printTable(t Table, o Output) error {
 		zone = time.UTC
 	}
 	st := s.outStyles()
-	cell := func(c Column, v any) string {
-		text := printable(shown(v, o.Now, zone))
+	plain := func(v any) string { return printable(shown(v, o.Now, zone)) }
+	styled := func(c Column, text string) string {
 		if c.Word {
 			return st.word(text)
 		}
@@ -36,7 +36,7 @@ func (s *Streams) printTable(t Table, o Output) error {
 		}
 		for i, c := range t.Columns {
 			head := fmt.Sprintf("%-*s", width, title(c.Name))
-			if _, err := fmt.Fprintln(s.Out, st.faint.Render(head)+"  "+cell(c, t.Rows[0][i])); err != nil {
+			if _, err := fmt.Fprintln(s.Out, st.faint.Render(head)+"  "+styled(c, plain(t.Rows[0][i]))); err != nil {
 				return err
 			}
 		}
@@ -50,10 +50,24 @@ func (s *Streams) printTable(t Table, o Output) error {
 	for r, row := range t.Rows {
 		rows[r] = make([]string, len(row))
 		for i, v := range row {
-			rows[r][i] = cell(t.Columns[i], v)
+			rows[r][i] = plain(v)
 		}
 	}
-	s.fit(head, rows)
+	if o.Format != "wide" && s.Width > 0 {
+		kept := fit(head, rows, s.Width, len(o.Fields) == 0)
+		if left := len(head) - kept; left > 0 {
+			s.Notice("%s left out; -o wide shows %s", columns(left), themOr(left))
+			head = head[:kept]
+		}
+		for r := range rows {
+			rows[r] = rows[r][:kept]
+		}
+	}
+	for _, row := range rows {
+		for i, text := range row {
+			row[i] = styled(t.Columns[i], text)
+		}
+	}
 	for i, h := range head {
 		head[i] = st.bold.Render(h)
 	}
@@ -91,67 +105,97 @@ func (s *Streams) printTable(t Table, o Output) error {
 	return nil
 }
 
-// fit makes a table as wide as the terminal: first by headers of two lines, then by
-// shortening the longest column. A column is never shortened below what its header
-// needs, nor below twelve.
-func (s *Streams) fit(head []string, rows [][]string) {
-	if s.Width == 0 {
-		return
-	}
-	if wide(head, rows) > s.Width {
+// The least widths that a column is shortened to: the first one, which says what a row
+// is about, and any other. A column is never shortened below what its header needs.
+const (
+	leastFirst = 30
+	leastOther = 12
+)
+
+// fit makes a table as wide as a terminal: first by headers of two lines, then by
+// shortening the longest columns, and if it may, by leaving columns out from the end.
+// It returns how many columns are kept.
+func fit(head []string, rows [][]string, width int, mayDrop bool) (kept int) {
+	if wide(head, rows) > width {
 		for i, h := range head {
 			head[i] = strings.Replace(h, " ", "\n", 1)
 		}
 	}
-	widths := make([]int, len(head))
-	least := make([]int, len(head))
-	total := 0
+	widths, least := make([]int, len(head)), make([]int, len(head))
 	for i, h := range head {
 		widths[i] = lipgloss.Width(h)
-		least[i] = max(widths[i], 12)
+		least[i] = max(widths[i], leastOther)
+		if i == 0 {
+			least[i] = max(widths[i], leastFirst)
+		}
 		for _, row := range rows {
 			widths[i] = max(widths[i], lipgloss.Width(row[i]))
 		}
-		total += widths[i] + 2
+		least[i] = min(least[i], widths[i])
 	}
-	total -= 2
-	for total > s.Width {
+	kept = len(head)
+	for mayDrop && kept > 1 && together(least[:kept]) > width {
+		kept--
+	}
+	for total := together(widths[:kept]); total > width; total-- {
 		longest := -1
-		for i, w := range widths {
+		for i, w := range widths[:kept] {
 			if w > least[i] && (longest < 0 || w > widths[longest]) {
 				longest = i
 			}
 		}
 		if longest < 0 {
-			return
+			break
 		}
 		widths[longest]--
-		total--
 	}
 	for _, row := range rows {
-		for i, c := range row {
+		for i, c := range row[:kept] {
 			if lipgloss.Width(c) > widths[i] {
 				row[i] = shorten(c, widths[i])
 			}
 		}
 	}
+	return kept
 }
 
-// wide is how wide a table is, two spaces between its columns.
-func wide(head []string, rows [][]string) int {
+// together is how wide columns are side by side, two spaces between them.
+func together(widths []int) int {
 	total := -2
-	for i, h := range head {
-		w := lipgloss.Width(h)
-		for _, row := range rows {
-			w = max(w, lipgloss.Width(row[i]))
-		}
+	for _, w := range widths {
 		total += w + 2
 	}
 	return total
 }
 
-// shorten cuts text to a width, the last column being an ellipsis. Text with colour
-// is never so long.
+// columns writes a number of columns, themOr what stands for them.
+func columns(n int) string {
+	if n == 1 {
+		return "1 column"
+	}
+	return fmt.Sprintf("%d columns", n)
+}
+
+func themOr(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
+}
+
+// wide is how wide a table is.
+func wide(head []string, rows [][]string) int {
+	widths := make([]int, len(head))
+	for i, h := range head {
+		widths[i] = lipgloss.Width(h)
+		for _, row := range rows {
+			widths[i] = max(widths[i], lipgloss.Width(row[i]))
+		}
+	}
+	return together(widths)
+}
+
+// shorten cuts text to a width, the last column being an ellipsis.
 func shorten(text string, width int) string {
 	w := 0
 	for i, r := range text {
