@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/crmsync/crmsync/internal/commands/config"
 	"github.com/crmsync/crmsync/internal/commands/ui"
 	"github.com/crmsync/crmsync/internal/sync/engine"
 	"github.com/crmsync/crmsync/internal/sync/roster"
@@ -86,8 +87,17 @@ func runStatus(ctx context.Context, app *App, opts statusOptions) error {
 	if err != nil {
 		return err
 	}
-	list := standings(members(users, orgs), app.Now())
-	if app.OutTTY && opts.plain() && app.cfg.Output == "" {
+	list, err := standings(members(users, orgs), app.Now(), func(user int64) (engine.Session, error) {
+		sessions, err := st.Sessions(ctx, user, 1)
+		if err != nil || len(sessions) == 0 {
+			return engine.Session{}, err
+		}
+		return sessions[0], nil
+	})
+	if err != nil {
+		return err
+	}
+	if app.OutTTY && opts.screen(app.cfg) {
 		last, err := st.Sessions(ctx, 0, 1)
 		if err != nil {
 			return err
@@ -102,8 +112,15 @@ func (o *outputOptions) plain() bool {
 	return o.format == "" && len(o.fields) == 0 && o.jq == "" && o.template == ""
 }
 
-// standings derives where users stand; those who need a person come first.
-func standings(ms []member, now time.Time) []standing {
+// screen reports whether nothing but the screen for a person was asked for.
+func (o *outputOptions) screen(cfg *config.Config) bool {
+	format := or(o.format, cfg.Output)
+	return oneOf(format, "", "table") && len(o.fields) == 0 && o.jq == "" && o.template == ""
+}
+
+// standings derives where users stand; those who need a person come first. last finds
+// a user's last session.
+func standings(ms []member, now time.Time, last func(user int64) (engine.Session, error)) ([]standing, error) {
 	list := make([]standing, len(ms))
 	for i, m := range ms {
 		s := standing{
@@ -111,21 +128,66 @@ func standings(ms []member, now time.Time) []standing {
 			LastSuccess: m.LastSuccess, NextDue: m.NextDue, Issues: m.Issues, Failures: m.Failures,
 			Reason: m.Reason, Fix: m.Effective.Fix,
 		}
-		switch {
-		case s.Effective != roster.Active:
-		case m.LastStart.IsZero():
-			s.Reason, s.Fix = "never ran", "crmsync sync run "+m.Email
-		case now.Sub(m.LastSuccess) > late:
-			s.Reason, s.Fix = "no success for a day", "crmsync sessions list "+m.Email
-		case m.Failures > 0:
-			s.Reason, s.Fix = "the last cycle failed", "crmsync sessions list "+m.Email
-		case m.Issues > 0:
-			s.Reason, s.Fix = "some records need a person", "crmsync issues list "+m.Email
+		if s.Effective == roster.Active {
+			var session engine.Session
+			if m.LastStart.After(m.LastSuccess) {
+				var err error
+				if session, err = last(m.ID); err != nil {
+					return nil, err
+				}
+			}
+			s.Reason, s.Fix = concern(m, session, now)
 		}
 		list[i] = s
 	}
 	slices.SortStableFunc(list, func(a, b standing) int { return a.rank() - b.rank() })
-	return list
+	return list, nil
+}
+
+// concern is why a user who is active needs a look, and the command that helps, or
+// nothing. last is his last session, if it was not a success.
+func concern(m member, last engine.Session, now time.Time) (reason, fix string) {
+	cycle := "the last cycle"
+	if m.LastSuccess.IsZero() {
+		cycle = "the first cycle"
+	}
+	overdue := now.Sub(m.LastSuccess) > late
+	switch {
+	case m.LastStart.IsZero():
+		return "never ran", "crmsync sync run " + m.Email
+	case last.ID != 0 && last.Ended.IsZero():
+		if !overdue {
+			break
+		}
+		return fmt.Sprintf("%s has been running for %s", cycle, ui.Short(now.Sub(last.Started))), fmt.Sprintf("crmsync sessions show %d", last.ID)
+	case last.Result == engine.ResultInterrupted:
+		if m.NextDue.After(now) {
+			return cycle + " was interrupted", "crmsync sync force " + m.Email
+		}
+		return cycle + " was interrupted", "crmsync sync run " + m.Email
+	case last.Code != "":
+		return fmt.Sprintf("%s %s: %s %s", cycle, or(string(last.Result), "failed"), last.Code, last.Message), remedy(last)
+	case last.ID != 0 && (overdue || m.Failures > 0):
+		return fmt.Sprintf("%s ended as %s", cycle, last.Result), fmt.Sprintf("crmsync sessions show %d", last.ID)
+	case overdue:
+		return "no cycle for " + ui.Short(now.Sub(m.LastSuccess)), "crmsync sync run " + m.Email
+	}
+	if m.Issues > 0 {
+		return "some records need a person", "crmsync issues list " + m.Email
+	}
+	return "", ""
+}
+
+// remedy is the command that helps a user whose session failed: where the sides did
+// not answer as they should, one that asks them, else one that shows the session.
+func remedy(s engine.Session) string {
+	switch s.Code {
+	case engine.CodeAccess, engine.CodeConnection, engine.CodeTransient, engine.CodeSetup, engine.CodeMapping, engine.CodeUnresolvable:
+		return "crmsync check all " + s.User
+	case engine.CodeContainer:
+		return "crmsync mailbox reapply " + s.User
+	}
+	return fmt.Sprintf("crmsync sessions show %d", s.ID)
 }
 
 // rank orders by how much a user needs a person.
@@ -189,17 +251,12 @@ func (app *App) screen(list []standing, orgs []roster.Organization, last []engin
 		return page.Err()
 	}
 	page.Blank()
-	if err := page.Err(); err != nil {
-		return err
-	}
 	shown := need[:min(len(need), statusRows)]
-	t := ui.List([]ui.Field[standing]{statusFields[0], statusFields[1], statusFields[3], statusFields[5], statusFields[7], statusFields[8]}, shown)
-	if err := app.Print(t, ui.Output{Format: "table", Now: app.Now(), Zone: app.Zone}); err != nil {
-		return err
+	for _, s := range shown {
+		page.Entry(s.User, s.Effective, s.Reason, s.Fix)
 	}
 	if len(need) > len(shown) {
-		_, err := fmt.Fprintf(app.Out, "and %d more: crmsync status -o wide\n", len(need)-len(shown))
-		return err
+		page.Text("and %d more: crmsync status -o wide", len(need)-len(shown))
 	}
-	return nil
+	return page.Err()
 }

@@ -3,6 +3,8 @@ package ui
 import (
 	"fmt"
 	"strings"
+
+	"github.com/charmbracelet/lipgloss"
 )
 
 // Page is text for a person, on standard output: what is no table. It remembers the
@@ -56,6 +58,30 @@ func (p *Page) Next(command, purpose string) {
 // Command shows a command as a person types it.
 func (p *Page) Command(command string) {
 	p.line(p.styles.faint.Render("$") + " " + p.styles.bold.Render(command))
+}
+
+// Entry is a thing in some state, with the reason, and the command that helps. The
+// reason goes on over as many lines as it needs. The command has a line of its own and
+// is never cut or broken, so that it can be copied.
+func (p *Page) Entry(name, word, reason, command string) {
+	name, word = printable(name), printable(word)
+	text := name + "  " + p.styles.word(word)
+	at := lipgloss.Width(name) + 2 + lipgloss.Width(word)
+	if reason != "" {
+		text, at = text+":", at+1
+	}
+	for _, w := range strings.Fields(printable(reason)) {
+		if width := lipgloss.Width(w); p.streams.Width > 0 && at+1+width > p.streams.Width {
+			p.line(text)
+			text, at = "  "+w, 2+width
+		} else {
+			text, at = text+" "+w, at+1+width
+		}
+	}
+	p.line(text)
+	if command != "" {
+		p.line("    " + p.styles.bold.Render(printable(command)))
+	}
 }
 
 // Blank is an empty line.

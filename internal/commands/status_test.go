@@ -1,0 +1,100 @@
+package commands
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/roster"
+)
+
+// What status says of an active user is what his last session says, and the command
+// helps with that.
+func TestConcern(t *testing.T) {
+	t.Parallel()
+	var (
+		recent = noon.Add(-time.Hour)
+		old    = noon.Add(-72 * time.Hour)
+	)
+	session := func(r engine.SessionResult, code engine.Code, message string) engine.Session {
+		return engine.Session{ID: 7, User: "ann@example.com", Started: recent, Ended: recent, Result: r, Code: code, Message: message}
+	}
+	for _, tt := range []struct {
+		name           string
+		start, success time.Time
+		failures       int
+		issues         int
+		last           engine.Session
+		reason, fix    string
+	}{
+		{name: "never ran", reason: "never ran", fix: "crmsync sync run ann@example.com"},
+		{name: "well", start: recent, success: recent},
+		{name: "some issues", start: recent, success: recent, issues: 2, reason: "some records need a person", fix: "crmsync issues list ann@example.com"},
+		{name: "nothing runs any more", start: old, success: old, reason: "no cycle for 3d", fix: "crmsync sync run ann@example.com"},
+		{
+			name: "the first cycle runs", start: recent, last: engine.Session{ID: 7, Started: recent},
+			reason: "the first cycle has been running for 1h", fix: "crmsync sessions show 7",
+		},
+		{name: "a later cycle runs", start: noon, success: recent, last: engine.Session{ID: 7, Started: noon}},
+		{
+			name: "interrupted", start: recent, last: session(engine.ResultInterrupted, engine.CodeInterrupted, "interrupted"),
+			reason: "the first cycle was interrupted", fix: "crmsync sync run ann@example.com",
+		},
+		{
+			name: "a connection is at fault, and the user has no failure", start: recent, success: old,
+			last:   session(engine.ResultFailed, engine.CodeConnection, "sf: the client is unknown"),
+			reason: "the last cycle failed: CS2205 sf: the client is unknown", fix: "crmsync check all ann@example.com",
+		},
+		{
+			name: "the first cycle failed", start: recent, failures: 1,
+			last:   session(engine.ResultFailed, engine.CodeTransient, "no answer"),
+			reason: "the first cycle failed: CS2204 no answer", fix: "crmsync check all ann@example.com",
+		},
+		{
+			name: "the state is at fault", start: recent, success: recent.Add(-time.Second), failures: 1,
+			last:   session(engine.ResultFailed, engine.CodeState, "no space"),
+			reason: "the last cycle failed: " + engine.CodeState + " no space", fix: "crmsync sessions show 7",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m := member{User: roster.User{Email: "ann@example.com", LastStart: tt.start, LastSuccess: tt.success, Failures: tt.failures, Issues: tt.issues}}
+			reason, fix := concern(m, tt.last, noon)
+			if reason != tt.reason || fix != tt.fix {
+				t.Errorf("reason %q, fix %q; want %q, %q", reason, fix, tt.reason, tt.fix)
+			}
+		})
+	}
+}
+
+// After a first cycle that failed, status on a narrow terminal says why in whole words
+// and gives the command on a line of its own.
+func TestStatusScreenAfterAFailure(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t).settle()
+	h.run(exitOK, "sync", "enable", "--all")
+	h.silent = true
+	h.run(exitPartial, "sync", "run")
+	b := h.bench().terminal("")
+	b.Width = 60
+	if got := b.run(t, "status"); got != exitOK {
+		t.Fatalf("exit status %d\n%s", got, b.err)
+	}
+	out := b.out.String()
+	if !strings.Contains(out, "\n    crmsync check all ann@example.com\n") {
+		t.Errorf("the command has no line of its own:\n%s", out)
+	}
+	if said := strings.Join(strings.Fields(out), " "); !strings.Contains(said, "ann@example.com active: the first cycle failed: CS2204 ") || !strings.Contains(said, "the feed is silent") {
+		t.Errorf("the reason is not whole:\n%s", out)
+	}
+	for line := range strings.Lines(out) {
+		if n := len([]rune(strings.TrimRight(line, "\n"))); n > 60 {
+			t.Errorf("a line has %d columns: %q", n, line)
+		}
+	}
+	table, _ := h.run(exitOK, "status", "--fields", "user,reason,fix")
+	if !strings.Contains(table, "the first cycle failed: CS2204") {
+		t.Errorf("in a pipe it says\n%s", table)
+	}
+}
