@@ -179,6 +179,10 @@ func TestFromCannotBeRead(t *testing.T) {
 	if err := os.WriteFile(file, []byte("name,phone\nAnn,1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	utf16 := filepath.Join(dir, "utf16.csv")
+	if err := os.WriteFile(utf16, []byte("\xff\xfeu\x00s\x00e\x00r\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		path   string
 		says   string
@@ -186,6 +190,7 @@ func TestFromCannotBeRead(t *testing.T) {
 	}{
 		{filepath.Join(dir, "none.csv"), "no such file", exitUsage},
 		{file, "no column is called user", exitUsage},
+		{utf16, "UTF-16", exitUsage},
 	} {
 		_, _, err := selected(t, newBench(nil), office(), "--from", tt.path)
 		var e *Error
