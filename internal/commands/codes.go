@@ -163,8 +163,9 @@ var codes = withMeanings(map[Code]codeInfo{
 		do:  "try again; if it stays, check the connections", command: "crmsync connection list",
 	},
 	engine.CodeConnection: {
-		exit: exitAuth,
-		why:  "the secret is wrong or has expired, or the application was blocked", do: "renew the secret or the consent",
+		exit:    exitAuth,
+		why:     "nobody answers there, the secret is wrong or has expired, or the application was blocked",
+		do:      "correct the endpoint, or renew the secret or the consent",
 		command: "crmsync connection list",
 	},
 	engine.CodeMapping: {
