@@ -90,6 +90,8 @@ type App struct {
 	global globalOptions
 	cfg    *config.Config
 	state  State
+	// makeDir lets a new state have a new directory, wherever it is.
+	makeDir bool
 }
 
 // Version is what the build knows of itself.
@@ -139,8 +141,14 @@ func (app *App) open(ctx context.Context, readOnly, create bool) (State, error) 
 	if err != nil {
 		return nil, err
 	}
+	create = !readOnly && (create || len(cfg.Connections) > 0)
+	if create && !app.makeDir && cfg.State != config.DefaultState(app.Getenv) {
+		if err := needDir(cfg.State); err != nil {
+			return nil, err
+		}
+	}
 	st, err := app.OpenState(ctx, StateOptions{
-		Path: cfg.State, ReadOnly: readOnly, Create: !readOnly && (create || len(cfg.Connections) > 0),
+		Path: cfg.State, ReadOnly: readOnly, Create: create,
 		Random: app.Random, Key: cfg.Key(app.Random),
 	})
 	empty := readOnly && errors.Is(err, fs.ErrNotExist) && len(cfg.Connections) > 0
@@ -158,6 +166,18 @@ func (app *App) open(ctx context.Context, readOnly, create bool) (State, error) 
 	}
 	app.state = declared
 	return app.state, nil
+}
+
+// needDir reports that the directory of a state is not there: a path that somebody
+// named is then more likely to be typed wrong than to be a wish.
+func needDir(state string) error {
+	dir := filepath.Dir(state)
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return nil // the state's own error says more
+	}
+	return fail(codeNoState, state, "its directory does not exist").
+		because("only the usual place of the state is made by itself").
+		do("make the directory, or correct the path").try("mkdir -p " + dir)
 }
 
 // emptyState is the state of somebody who has declared his connections and has not

@@ -92,6 +92,10 @@ var initFields = []ui.Field[initDone]{
 }
 
 func runInit(ctx context.Context, app *App, opts initOptions) error {
+	if err := config.CheckState(app.global.state); err != nil {
+		return err
+	}
+	app.makeDir = true
 	if err := app.askInit(&opts); err != nil {
 		return err
 	}

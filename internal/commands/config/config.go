@@ -131,6 +131,9 @@ func Load(src Source) (*Config, error) {
 		// A path in the file is seen from the file, wherever the program was started.
 		cfg.State = beside(file, cfg.State)
 	}
+	if err := CheckState(cfg.State); err != nil {
+		return nil, err
+	}
 	cfg.StateKey = v.GetString("state_key")
 	cfg.Output = v.GetString("output")
 	cfg.As = v.GetString("as")
@@ -141,6 +144,17 @@ func Load(src Source) (*Config, error) {
 		return nil, err
 	}
 	return cfg, nil
+}
+
+// CheckState reports what is wrong with where the state is to be: it is a file so far,
+// and no database server. What follows the scheme of an address is not repeated: it may
+// hold a password.
+func CheckState(path string) error {
+	scheme, _, ok := strings.Cut(path, "://")
+	if !ok {
+		return nil
+	}
+	return &Error{File: "state", Problem: fmt.Sprintf("%s://... cannot hold it: so far the state is an SQLite file", scheme), Hint: "name the path of a file"}
 }
 
 // fromFile reports whether neither a flag nor the environment gives a key.
