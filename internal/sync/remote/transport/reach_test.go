@@ -105,6 +105,7 @@ func TestOneProbeAtATime(t *testing.T) {
 	_ = c.sleep(t.Context(), remembered)
 	before := s.n
 	inProbe = func() {
+		inProbe = func() {}
 		if _, err := cl.For("b").Do(request(t, "GET", "")); !Classify(err).Down || s.n != before {
 			t.Errorf("%v, and %d tries beside the probe", err, s.n-before)
 		}
