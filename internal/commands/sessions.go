@@ -67,13 +67,19 @@ func (o *listOptions) addFlags(cmd *cobra.Command, app *App, names []string, las
 	o.selectOptions.addFlags(cmd, app)
 	o.outputOptions.addFlags(cmd, names)
 	cmd.Flags().IntVar(&o.last, "last", last, "the newest `N`; 0 for all")
+	cmd.Flags().Lookup("limit").Usage = "the same as --last `N`"
 }
 
 func (o *listOptions) check(cmd *cobra.Command, args []string) error {
 	if o.last < 0 {
 		return usage(cmd, "--last must not be negative")
 	}
-	return firstError(o.selectOptions.check(cmd, args), o.outputOptions.check(cmd))
+	err := firstError(o.selectOptions.check(cmd, args), o.outputOptions.check(cmd))
+	if o.limit > 0 {
+		// Of a list, the first are the first rows and not those of the first users.
+		o.last, o.limit = o.limit, 0
+	}
+	return err
 }
 
 // ofUsers lists what read returns for each selected user, or for all at once if
