@@ -23,5 +23,7 @@ func spawn(log string, args ...string) (int, error) {
 	if err := errors.Join(cmd.Start(), f.Close()); err != nil {
 		return 0, err
 	}
-	return cmd.Process.Pid, cmd.Process.Release()
+	// Nobody waits for it to end, but one that ends at once must not seem to be alive.
+	go func() { _ = cmd.Wait() }()
+	return cmd.Process.Pid, nil
 }

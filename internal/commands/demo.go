@@ -46,7 +46,7 @@ outside a temporary directory is touched, and no other machine is spoken to.`,
 	}
 	cmd.Flags().StringVar(&opts.dir, "dir", "", "keep everything in this `DIRECTORY` (default a temporary one, removed at the end)")
 	cmd.Flags().IntVar(&opts.users, "users", 3, "how many `PEOPLE` there are")
-	cmd.Flags().IntVar(&opts.contacts, "contacts", 60, "how many `CONTACTS` each of them owns in the CRM")
+	cmd.Flags().IntVar(&opts.contacts, "contacts", 60, "how many `CONTACTS` there are in the CRM for each of them; a few of them belong to somebody else")
 	return cmd
 }
 

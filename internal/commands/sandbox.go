@@ -106,7 +106,7 @@ new one only.`,
 	addDirFlag(cmd, &opts.dir)
 	fs := cmd.Flags()
 	fs.IntVar(&opts.users, "users", 5, "how many `PEOPLE` there are")
-	fs.IntVar(&opts.contacts, "contacts", 200, "how many `CONTACTS` each of them owns in the CRM")
+	fs.IntVar(&opts.contacts, "contacts", 200, "how many `CONTACTS` there are in the CRM for each of them; a few of them belong to somebody else")
 	fs.Uint64Var(&opts.seed, "seed", 1, "what the data is made from: the same `NUMBER` makes the same data")
 	fs.BoolVar(&opts.detach, "detach", false, "run in the background")
 	fs.BoolVar(&opts.json, "json", false, "the same as -o json")
@@ -181,8 +181,13 @@ func (app *App) detachSandbox(ctx context.Context, opts sandboxStartOptions, dir
 			}
 			return app.showSandbox(opts, runningSandbox{status.Endpoints, dir})
 		}
-		if !app.Alive(pid) || app.Now().Sub(began) > sandboxPatience {
-			return fail(codeSandbox, opts.dir, "did not come up").
+		ended := !app.Alive(pid)
+		if ended || app.Now().Sub(began) > sandboxPatience {
+			what := "did not come up in time"
+			if ended {
+				what = "ended before it came up"
+			}
+			return fail(codeSandbox, opts.dir, what).
 				because(or(firstLineOf(log), "it said nothing")).do("see " + log)
 		}
 	}
