@@ -20,7 +20,7 @@ func TestFieldsArePinned(t *testing.T) {
 		{"users list", ui.Names(userFields), "email name org plan crmUser mailboxId sync cause effective mailbox addin issues lastSuccess nextDue"},
 		{"sync run", ui.Names(runFields), "user session result code message " + counts + " durationMs"},
 		{"sync plan", ui.Names(planFields), "user entity side action crmId mailboxId label fields reason mails"},
-		{"sync plan --summary", ui.Names(planSumFields), "user " + strings.TrimSuffix(counts, " requests")},
+		{"sync plan --summary", ui.Names(planSumFields), "user " + strings.TrimSuffix(counts, " requests") + " unlinked"},
 		{"sync queue", ui.Names(queueFields), "user due why nextDue lastStart"},
 		{"sessions list", ui.Names(sessionFields), "session user trigger started ended result " + counts},
 		{"sessions show", ui.Names(sessionDetails), "session user trigger started ended result " + counts + " durationMs code message"},

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -48,11 +49,43 @@ type syncPlanOptions struct {
 	summary     bool
 }
 
+// planSum is what a user's plan comes to.
+type planSum struct {
+	User string
+	engine.Counts
+	// Unlinked is how many pairs would no longer be kept in step.
+	Unlinked int
+}
+
 // planSumFields are the fields of sync plan --summary: one row per user.
 var planSumFields = slices.Concat(
-	[]ui.Field[engine.Session]{{Name: "user", Of: func(s engine.Session) any { return s.User }}},
-	countFields(func(s engine.Session) engine.Counts { return s.Counts })[:10], // all but requests
+	[]ui.Field[planSum]{{Name: "user", Of: func(s planSum) any { return s.User }}},
+	countFields(func(s planSum) engine.Counts { return s.Counts })[:10], // all but requests
+	[]ui.Field[planSum]{{Name: "unlinked", Of: func(s planSum) any { return s.Unlinked }, Sparse: true}},
 )
+
+// sumOf sums a plan up.
+func sumOf(p engine.UserPlan) planSum {
+	s := planSum{User: p.User, Counts: countsOf(p.Plan)}
+	for _, o := range p.Plan.Ops {
+		if o.Kind == reconcile.End {
+			s.Unlinked++
+		}
+	}
+	return s
+}
+
+// sentence says in words what would be done.
+func (s planSum) sentence() string {
+	text := ui.Tally(s.Counts)
+	if s.Unlinked > 0 {
+		if text != "" {
+			text += ", "
+		}
+		text += fmt.Sprintf("%d unlinked", s.Unlinked)
+	}
+	return or(text, "nothing to do")
+}
 
 func newSyncPlan(app *App, run func(context.Context, *App, syncPlanOptions) error) *cobra.Command {
 	var opts syncPlanOptions
@@ -134,19 +167,24 @@ func runSyncPlan(ctx context.Context, app *App, opts syncPlanOptions) error {
 	}
 	table := ui.List(planFields, list)
 	if opts.summary {
-		table = ui.List(planSumFields, sessionsOfPlans(plans))
+		sums := make([]planSum, len(plans))
+		for i, p := range plans {
+			sums[i] = sumOf(p)
+		}
+		table = ui.List(planSumFields, sums)
 	}
 	if err := app.print(&opts.outputOptions, table); err != nil {
 		return err
 	}
 	app.sumPlans(plans, opts.summary)
+	advised := map[Code]bool{}
 	for i, r := range append(rows, bad...) {
 		if i < len(plans) && plans[i].Err != nil {
 			e := *explain(plans[i].Err)
 			e.Who = r.User
-			app.report(&e)
+			app.reportOnce(&e, advised)
 		} else if r.Result == engine.ResultFailed {
-			app.report(&Error{Code: r.Code, Who: r.User, What: r.Message})
+			app.reportOnce(&Error{Code: r.Code, Who: r.User, What: r.Message}, advised)
 		}
 	}
 	if status := exitOf(append(rows, bad...)); status != exitOK {
@@ -203,33 +241,41 @@ func planOf(p engine.UserPlan) []planned {
 
 // sumPlans says on standard error what the plans come to.
 func (app *App) sumPlans(plans []engine.UserPlan, brief bool) {
-	var all engine.Counts
-	notAllowed, made := 0, 0
+	var all planSum
+	withheld, made := 0, 0
 	for _, p := range plans {
 		if p.Err != nil {
 			continue
 		}
 		made++
-		c := countsOf(p.Plan)
-		all = add(all, c)
+		sum := sumOf(p)
+		all.Counts = add(all.Counts, sum.Counts)
+		all.Unlinked += sum.Unlinked
 		for _, f := range p.Plan.Findings {
 			if f.Code == reconcile.NotAllowed {
-				notAllowed++
+				withheld++
 			}
 		}
 		if len(plans) <= 10 && !brief {
-			app.Notice("%s: %s", p.User, or(ui.Tally(c), "nothing to do"))
+			app.Notice("%s: %s", p.User, sum.sentence())
 		}
 		if p.Unsettled > 0 {
 			app.Notice("%s: the outcome of %s is not known yet; the plan may change once it is", p.User, count(p.Unsettled, "write"))
 		}
 	}
 	if made > 1 || made == 1 && brief {
-		app.Notice("%s: %s", count(made, "user"), or(ui.Tally(all), "nothing to do"))
+		app.Notice("%s: %s", count(made, "user"), all.sentence())
 	}
-	if notAllowed > 0 {
-		app.Notice("%s born in a mailbox would not be created in the CRM; allow it once with %q", count(notAllowed, "record"), "crmsync sync run --allow-create-in-crm")
+	if withheld > 0 {
+		app.Notice("%s from the mailbox %s withheld from the CRM; allow new records once with %q", count(withheld, "change"), isAre(withheld), "crmsync sync run --allow-create-in-crm")
 	}
+}
+
+func isAre(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
 }
 
 func add(a, b engine.Counts) engine.Counts {

@@ -244,8 +244,9 @@ func sessionsOfPlans(plans []engine.UserPlan) []engine.Session {
 			r := failed(p.User, p.Err)
 			s.Result, s.Code, s.Message = r.Result, r.Code, r.Message
 		}
-		s.Counts = countsOf(p.Plan)
-		if s.Counts != (engine.Counts{}) || p.Prepare {
+		sum := sumOf(p)
+		s.Counts = sum.Counts
+		if s.Counts != (engine.Counts{}) || sum.Unlinked > 0 || p.Prepare {
 			s.Result = engine.ResultDone
 		}
 		sessions[i] = s
@@ -294,9 +295,36 @@ func rowsOfSessions(sessions []engine.Session) []row {
 	return rows
 }
 
+// advise says on standard error why users failed and what to do, once for each cause:
+// what each of them met is in the rows.
+func (app *App) advise(rows []row) {
+	var causes []Code
+	of := map[Code][]row{}
+	for _, r := range rows {
+		if r.Code == "" || r.Result != engine.ResultFailed && r.Result != engine.ResultRefused {
+			continue
+		}
+		if of[r.Code] == nil {
+			causes = append(causes, r.Code)
+		}
+		of[r.Code] = append(of[r.Code], r)
+	}
+	for _, code := range causes {
+		who, what := of[code][0].User, of[code][0].Message
+		if n := len(of[code]); n > 1 {
+			who = count(n, "user")
+			if slices.ContainsFunc(of[code], func(r row) bool { return r.Message != what }) {
+				what = codes[code].title
+			}
+		}
+		app.Fail(fail(code, who, what).lines())
+	}
+}
+
 // concludeRun is conclude with what a run says besides: held deletes are a refusal.
 func (app *App) concludeRun(rows []row, sessions []engine.Session) error {
 	err := app.conclude(rows)
+	app.advise(rows)
 	held, issues := 0, 0
 	for _, s := range sessions {
 		held += s.Held
