@@ -115,6 +115,8 @@ var rules = []rule{
 		message: "the item has changed since it was read",
 	},
 	{codes: []string{"errorfoldernotfound"}, class: remote.ClassContainerGone, message: "the folder does not exist any more"},
+	// An id of another mailbox, as a change of owner leaves it in a stamp.
+	{codes: []string{"errorinvalidmailboxitemid"}, class: remote.ClassGone, message: "this mailbox has no such item"},
 	{codes: []string{"erroritemnotfound", "itemnotfound"}, statuses: []int{404}, class: remote.ClassGone, message: "the item does not exist any more"},
 	{
 		codes: []string{"errormailboxstoreunavailable", "errormailboxmoveinprogress", "servicenotavailable", "locked"}, statuses: []int{423, 503}, class: remote.ClassTransient,
