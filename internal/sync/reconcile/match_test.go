@@ -267,6 +267,8 @@ func TestStamps(t *testing.T) {
 		{"landed late, the linked item changes in the CRM", contacts(), []reconcile.Link{link}, []reconcile.Change{present("c1", with(base, title, "CFO"))}, []reconcile.Change{late(base)},
 			lines("update mailbox job_title=CFO", "delete mailbox /m2")},
 		{"landed late, its source is gone", contacts(), []reconcile.Link{ended}, []reconcile.Change{gone("c1")}, []reconcile.Change{late(base)}, "delete mailbox /m2"},
+		{"landed late, its source is gone and never had a link", creating(), nil, []reconcile.Change{gone("c1")}, []reconcile.Change{late(base)}, "delete mailbox /m2"},
+		{"the same, edited since", creating(), nil, []reconcile.Change{gone("c1")}, []reconcile.Change{late(with(base, title, "CFO"))}, "create crm /m2"},
 		{"landed late, its source is gone, edited since", contacts(), []reconcile.Link{ended}, []reconcile.Change{gone("c1")}, []reconcile.Change{late(with(base, title, "CFO"))}, "finding not-allowed mailbox m2"},
 		{"landed late, of a record that its owner deleted", contacts(), []reconcile.Link{unlinked}, []reconcile.Change{present("c1", base)}, []reconcile.Change{late(base)}, "delete mailbox /m2"},
 		{"landed late, edited, of a linked record that was deleted", contacts(), []reconcile.Link{link}, []reconcile.Change{gone("c1")}, []reconcile.Change{late(with(base, title, "CFO"))},
@@ -318,4 +320,11 @@ func TestLateTwinGoesInTheEnd(t *testing.T) {
 	if got := words(reconcile.Reconcile(in)); got != "delete mailbox /m2" {
 		t.Error(got)
 	}
+}
+
+// creating is the policy of contacts with records born in the mailbox allowed.
+func creating() reconcile.Policy {
+	p := contacts()
+	p.CreateInCRM = true
+	return p
 }

@@ -45,6 +45,8 @@ func (p *planner) readStamp(it *item) {
 	switch {
 	case l == nil && source == nil:
 		p.need(1-it.side, s.Other)
+	case l == nil && is(source, Deleted) && late && !p.changed(it, sent):
+		p.removeTwin(it, "a late write of a record that has gone since")
 	case l == nil && is(source, OutOfScope):
 		p.find(NotAllowed, it, []string{s.Other}, "the record that its stamp names is out of scope")
 	case l == nil:
