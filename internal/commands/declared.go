@@ -111,9 +111,10 @@ func (e declaredEngine) Users(ctx context.Context, ids []int64) ([]engine.Member
 }
 
 // overlay returns a stored organization with what is declared of it. Whether it is
-// enabled, and the default, is not declared.
+// enabled, and the default, is not declared; what a run allowed once stays allowed.
 func overlay(have, want roster.Organization) roster.Organization {
 	want.Enabled, want.Default = have.Enabled, have.Default
+	want.CreateInCRM = want.CreateInCRM || have.CreateInCRM
 	return want
 }
 

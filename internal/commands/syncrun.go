@@ -72,7 +72,7 @@ func (o *syncRunOptions) addFlags(cmd *cobra.Command, app *App) {
 	o.outputOptions.addFlags(cmd, ui.Names(runFields))
 	o.writeOptions.addFlags(cmd.Flags())
 	o.bulkOptions.addFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&o.allowCreate, "allow-create-in-crm", false, "let this run create records in the CRM that were born in a mailbox")
+	cmd.Flags().BoolVar(&o.allowCreate, "allow-create-in-crm", false, "let records born in a mailbox be created in the CRM; a run of a whole organization allows it for good")
 }
 
 func (o *syncRunOptions) check(cmd *cobra.Command, args []string) error {
@@ -218,6 +218,11 @@ func (app *App) runCycles(ctx context.Context, st State, opts syncRunOptions, us
 	defer progress.Close()
 	e := app.engine(st, progress)
 	if !opts.dryRun {
+		if opts.allowCreate {
+			if err := app.allowCreateInCRM(ctx, st, members); err != nil {
+				return nil, err
+			}
+		}
 		return e.Run(ctx, o)
 	}
 	var sessions []engine.Session
@@ -233,6 +238,34 @@ func (app *App) runCycles(ctx context.Context, st State, opts syncRunOptions, us
 	}
 	plans, err := e.Plan(ctx, o)
 	return append(sessionsOfPlans(plans), sessions...), err
+}
+
+// allowCreateInCRM allows for good what a run of a whole organization is allowed. A run
+// of some of its users, a canary, is allowed it once.
+func (app *App) allowCreateInCRM(ctx context.Context, st State, running []engine.Member) error {
+	all, err := st.Engine().Users(ctx, nil)
+	if err != nil {
+		return err
+	}
+	missing := map[string]int{}
+	for _, m := range all {
+		missing[m.Org.Name]++
+	}
+	for _, m := range running {
+		if missing[m.Org.Name]--; missing[m.Org.Name] > 0 || m.Org.CreateInCRM {
+			continue
+		}
+		o := m.Org
+		o.CreateInCRM = true
+		err := st.UpdateOrganization(ctx, o, engine.Activity{
+			Time: app.Now(), Actor: app.actor(), Type: "org.changed", Org: o.Name,
+			Details: "records born in a mailbox may be created in the CRM",
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sessionsOfPlans says what cycles would do as if they had done it.
