@@ -24,14 +24,14 @@ import (
 // brings into a mailbox.
 const contacts = 10_000
 
-// cold is what one process needs to run cycles on a sandbox: connections of its own, as
-// a new process has them.
-type cold struct {
-	b     *bench
+// process has the connections that one process opens, each when it is first needed.
+type process struct {
 	store *store.Store
+	crm   remote.CRM
+	mail  remote.Mail
 }
 
-func (c cold) options() commands.ConnectOptions {
+func (p *process) options() commands.ConnectOptions {
 	return commands.ConnectOptions{
 		Secret: func(_ context.Context, reference string) (string, error) {
 			secret, err := os.ReadFile(strings.TrimPrefix(reference, "file:"))
@@ -41,41 +41,28 @@ func (c cold) options() commands.ConnectOptions {
 	}
 }
 
-func (c cold) CRM(ctx context.Context, name string) (remote.CRM, error) {
-	conn, err := c.store.Admin().Connection(ctx, name)
+func (p *process) CRM(ctx context.Context, name string) (remote.CRM, error) {
+	if p.crm != nil {
+		return p.crm, nil
+	}
+	conn, err := p.store.Admin().Connection(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return openCRM(ctx, conn, c.options())
+	p.crm, err = openCRM(ctx, conn, p.options())
+	return p.crm, err
 }
 
-func (c cold) Mail(ctx context.Context, name string) (remote.Mail, error) {
-	conn, err := c.store.Admin().Connection(ctx, name)
+func (p *process) Mail(ctx context.Context, name string) (remote.Mail, error) {
+	if p.mail != nil {
+		return p.mail, nil
+	}
+	conn, err := p.store.Admin().Connection(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return openMail(ctx, conn, c.options())
-}
-
-// warm keeps the connections that a process has opened.
-type warm struct {
-	cold
-	crm  remote.CRM
-	mail remote.Mail
-}
-
-func (w *warm) CRM(ctx context.Context, name string) (_ remote.CRM, err error) {
-	if w.crm == nil {
-		w.crm, err = w.cold.CRM(ctx, name)
-	}
-	return w.crm, err
-}
-
-func (w *warm) Mail(ctx context.Context, name string) (_ remote.Mail, err error) {
-	if w.mail == nil {
-		w.mail, err = w.cold.Mail(ctx, name)
-	}
-	return w.mail, err
+	p.mail, err = openMail(ctx, conn, p.options())
+	return p.mail, err
 }
 
 // cycle runs everybody's cycle as a new process would, and returns the session of the
@@ -84,7 +71,7 @@ func (b *bench) cycle(st *store.Store) (s engine.Session, graph, crm int) {
 	b.t.Helper()
 	before := b.stats()
 	sessions, err := engine.New(engine.Config{
-		State: st, Systems: &warm{cold: cold{b: b, store: st}}, Reporter: engine.Silent{}, Install: st.Install(),
+		State: st, Systems: &process{store: st}, Reporter: engine.Silent{}, Install: st.Install(),
 		Hasher: st.Hasher, Now: time.Now, Random: rand.Reader, Holder: "bench",
 		Alive: func(string) bool { return true }, Tick: tick,
 	}).Run(b.t.Context(), engine.Options{Trigger: engine.TriggerForce, Parallel: 1, AllowCreateInCRM: true})

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -446,8 +445,7 @@ func (c *cycle) moved(o reconcile.Operation, op record.OpID, res remote.WriteRes
 	if l.Since.IsZero() || !ok {
 		l.Since = c.e.Now()
 	}
-	l.CRM.Base = merged(l.CRM.Base, o.MoveCRM)
-	l.Mailbox.Base = merged(l.Mailbox.Base, o.MoveMailbox)
+	l = l.Moved(o)
 	other, seen := l.Half(o.Side.Other()), o.Link
 	if other.Op == seen.Half(o.Side.Other()).Op {
 		other.Version = seen.Half(o.Side.Other()).Version
@@ -469,20 +467,4 @@ func (c *cycle) moved(o reconcile.Operation, op record.OpID, res remote.WriteRes
 		}
 	}
 	return l
-}
-
-// merged returns a base with the moved fields in place; an empty one is taken out.
-func merged(base, move record.Hashes) record.Hashes {
-	out := maps.Clone(base)
-	if out == nil {
-		out = record.Hashes{}
-	}
-	for f, h := range move {
-		if len(h) == 0 {
-			delete(out, f)
-		} else {
-			out[f] = h
-		}
-	}
-	return out
 }

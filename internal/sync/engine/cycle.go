@@ -54,6 +54,17 @@ type cycle struct {
 	stop      map[record.Side]error // why no more is written to a side
 }
 
+// newCycle returns a user's cycle that has not begun.
+func (r *runner) newCycle(e *Engine, m Member) *cycle {
+	return &cycle{
+		r: r, e: e, m: m, entity: record.Contacts,
+		session: Session{UserID: m.User.ID, User: m.User.Email, Trigger: r.opts.Trigger, Started: e.Now()},
+		log:     sessionLog{now: e.Now},
+		touched: map[IssueKey]bool{}, raised: map[IssueKey]bool{},
+		links: map[string]reconcile.Link{}, stop: map[record.Side]error{},
+	}
+}
+
 // cycle runs a user's cycle and closes its session.
 func (r *runner) cycle(ctx context.Context, j job) Session {
 	u := j.member.User
@@ -61,13 +72,9 @@ func (r *runner) cycle(ctx context.Context, j job) Session {
 		// A lease that could not be given up runs out by itself.
 		_ = r.leases.drop(context.WithoutCancel(ctx), u.ID)
 	}()
-	c := &cycle{
-		r: r, e: r.e, m: j.member, entity: record.Contacts, first: j.first,
-		session: Session{UserID: u.ID, User: u.Email, Trigger: r.opts.Trigger, Started: r.e.Now()},
-		log:     sessionLog{now: r.e.Now},
-		touched: map[IssueKey]bool{}, raised: map[IssueKey]bool{},
-		links: map[string]reconcile.Link{}, stop: map[record.Side]error{},
-	}
+	c := r.newCycle(r.e, j.member)
+	c.first = j.first
+
 	if f := r.stopped(ctx, j.member); f != nil {
 		r.refuse(&c.session, f)
 		return c.session

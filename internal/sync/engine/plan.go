@@ -56,13 +56,9 @@ func (r *runner) plan(ctx context.Context, m Member) UserPlan {
 		p.Err = &Fault{Code: CodeIneffective, Doing: eff.State + ": " + eff.Fix}
 		return p
 	}
-	c := &cycle{
-		r: r, e: &Engine{r.e.Config}, m: m, entity: record.Contacts,
-		session: Session{User: m.User.Email}, log: sessionLog{now: r.e.Now},
-		touched: map[IssueKey]bool{}, raised: map[IssueKey]bool{},
-		links: map[string]reconcile.Link{}, stop: map[record.Side]error{},
-	}
-	c.e.State = readOnly{r.e.State}
+	reading := New(r.e.Config)
+	reading.State = readOnly{r.e.State}
+	c := r.newCycle(reading, m)
 	if p.Err = c.connect(ctx); p.Err != nil {
 		return p
 	}
