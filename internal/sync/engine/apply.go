@@ -404,7 +404,7 @@ func (c *cycle) down(side record.Side, results []remote.WriteResult) bool {
 	for _, res := range results {
 		switch remote.ClassOf(res.Err) {
 		case remote.ClassPressure, remote.ClassAuthorization, remote.ClassConnection, remote.ClassSetup, remote.ClassContainerGone:
-			c.stopSide(side, remoteFault("writing to the "+sideName(side), res.Err))
+			c.stopSide(side, remoteFault(side, "writing to the "+sideName(side), res.Err))
 			return true
 		case remote.ClassTransient:
 			if res.Err != nil {
@@ -415,7 +415,7 @@ func (c *cycle) down(side record.Side, results []remote.WriteResult) bool {
 	if failed < len(results) || c.m.User.Failures >= patience {
 		return false
 	}
-	c.stopSide(side, remoteFault("writing to the "+sideName(side), results[0].Err))
+	c.stopSide(side, remoteFault(side, "writing to the "+sideName(side), results[0].Err))
 	return true
 }
 

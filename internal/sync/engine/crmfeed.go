@@ -122,7 +122,7 @@ func (r *runner) read(ctx context.Context, f *crmFeed, cursor string) (*feedRead
 		f.reads[cursor] = &feedRead{err: err}
 		return f.reads[cursor], nil
 	case err != nil:
-		return nil, remoteFault("reading the CRM's changes", err)
+		return nil, remoteFault(record.CRM, "reading the CRM's changes", err)
 	}
 	byUser, err := r.split(ctx, f.key, feed.Changes)
 	if err != nil {
@@ -178,7 +178,7 @@ func (r *runner) full(ctx context.Context, f *crmFeed, owner string, progress fu
 	}
 	feed, err := f.items.Changes(ctx, remote.Query{Owners: []string{owner}, Stamps: true, Progress: progress})
 	if err != nil {
-		return remote.Feed{}, remoteFault("reading the CRM's records", err)
+		return remote.Feed{}, remoteFault(record.CRM, "reading the CRM's records", err)
 	}
 	if establish {
 		f.next = feed.Cursor

@@ -111,7 +111,7 @@ func brokenConnection(o roster.Organization, err error) string {
 	if !errors.As(err, &f) || f.Code != CodeConnection && f.Code != CodeSetup {
 		return ""
 	}
-	if strings.Contains(f.Doing, "mailbox") {
+	if f.Side == record.Mailbox {
 		return o.Mail
 	}
 	return o.CRM
@@ -177,10 +177,10 @@ func (c *cycle) connect(ctx context.Context) error {
 		return &Fault{Code: CodeUnresolvable, Doing: "the user has no CRM user id or no mailbox id"}
 	}
 	if c.crm, err = c.e.Systems.CRM(ctx, c.m.Org.CRM); err != nil {
-		return remoteFault("opening the CRM", err)
+		return remoteFault(record.CRM, "opening the CRM", err)
 	}
 	if c.mail, err = c.e.Systems.Mail(ctx, c.m.Org.Mail); err != nil {
-		return remoteFault("opening the mailbox connection", err)
+		return remoteFault(record.Mailbox, "opening the mailbox connection", err)
 	}
 	c.box = c.mail.Mailbox(c.m.User.MailboxID)
 	c.records = c.crm.Collection(c.entity)
@@ -222,10 +222,10 @@ func (c *cycle) side(s record.Side) remote.Collection {
 // wake probes a suspended user with one cheap call to each side.
 func (c *cycle) wake(ctx context.Context) error {
 	if err := c.crm.CheckUser(ctx, c.m.User.CRMUser); err != nil {
-		return remoteFault("probing the CRM user", err)
+		return remoteFault(record.CRM, "probing the CRM user", err)
 	}
 	if err := c.mail.CheckUser(ctx, c.m.User.MailboxID); err != nil {
-		return remoteFault("probing the mailbox", err)
+		return remoteFault(record.Mailbox, "probing the mailbox", err)
 	}
 	c.log.add("both sides answer again: resumed")
 	return nil
@@ -238,7 +238,7 @@ func (c *cycle) prepare(ctx context.Context) error {
 	}
 	org, err := c.crm.Organization(ctx)
 	if err != nil {
-		return remoteFault("asking the CRM for its organization", err)
+		return remoteFault(record.CRM, "asking the CRM for its organization", err)
 	}
 	want := Customization(org, c.e.Install, c.e.Now())
 	if err := c.claim(ctx, want); err != nil {
@@ -246,7 +246,7 @@ func (c *cycle) prepare(ctx context.Context) error {
 	}
 	got, err := c.box.Prepare(ctx, want)
 	if err != nil {
-		return remoteFault("preparing the mailbox", err)
+		return remoteFault(record.Mailbox, "preparing the mailbox", err)
 	}
 	c.created = got.Created[c.entity]
 	c.useContainer(got.Containers[c.entity])
@@ -266,7 +266,7 @@ func (c *cycle) prepare(ctx context.Context) error {
 func (c *cycle) claim(ctx context.Context, want remote.Customization) error {
 	have, err := c.box.Claim(ctx, want)
 	if err != nil {
-		return remoteFault("reading the mailbox's claim", err)
+		return remoteFault(record.Mailbox, "reading the mailbox's claim", err)
 	}
 	switch {
 	case have == nil:

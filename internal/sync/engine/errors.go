@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 
+	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote"
 )
 
@@ -13,6 +14,8 @@ var ErrLeaseLost = errors.New("lease lost: another run has taken this user over"
 // keeps its class.
 type Fault struct {
 	Code Code
+	// Side is the one that failed; empty if neither did.
+	Side record.Side
 	// Doing says what was being done, for example "reading the mailbox".
 	Doing string
 	Err   error
@@ -27,8 +30,8 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// remoteFault wraps an error of a connector, stateFault one of the state.
-func remoteFault(doing string, err error) error {
+// remoteFault wraps an error of a side's connector, stateFault one of the state.
+func remoteFault(side record.Side, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -36,7 +39,7 @@ func remoteFault(doing string, err error) error {
 	if errors.As(err, &f) {
 		return err
 	}
-	return &Fault{Code: codeOfClass[remote.ClassOf(err)], Doing: doing, Err: err}
+	return &Fault{Code: codeOfClass[remote.ClassOf(err)], Side: side, Doing: doing, Err: err}
 }
 
 func stateFault(doing string, err error) error {

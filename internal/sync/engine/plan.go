@@ -92,7 +92,7 @@ func (c *cycle) find(ctx context.Context) (bool, error) {
 	}
 	have, err := c.box.Inspect(ctx, Customization("", c.e.Install, c.e.Now()))
 	if err != nil {
-		return true, remoteFault("looking at the mailbox", err)
+		return true, remoteFault(record.Mailbox, "looking at the mailbox", err)
 	}
 	for _, a := range have {
 		if a.Kind == remote.ContactFolder {

@@ -137,14 +137,14 @@ func (c *cycle) readMailbox(ctx context.Context) (sideRead, error) {
 		feed = remote.Feed{Changes: append(feed.Changes, rest.Changes...), Cursor: rest.Cursor}
 	}
 	if !remote.Is(err, remote.ClassCursorLost) {
-		return sideRead{changes: feed.Changes, cursor: feed.Cursor}, remoteFault("reading the mailbox's changes", err)
+		return sideRead{changes: feed.Changes, cursor: feed.Cursor}, remoteFault(record.Mailbox, "reading the mailbox's changes", err)
 	}
 	if c.replica.MailboxCursor != "" {
 		c.log.add("the mailbox's cursor is lost: reading everything again")
 	}
 	feed, err = c.copies.Changes(ctx, remote.Query{Stamps: !c.created, Progress: progress})
 	c.log.add("read all %d items of the mailbox", len(feed.Changes))
-	return sideRead{changes: feed.Changes, cursor: feed.Cursor, full: true}, remoteFault("reading the mailbox", err)
+	return sideRead{changes: feed.Changes, cursor: feed.Cursor, full: true}, remoteFault(record.Mailbox, "reading the mailbox", err)
 }
 
 // linksOf returns the links of everything that was read; all links if a side was read
@@ -355,7 +355,7 @@ func (c *cycle) lookUp(ctx context.Context, side record.Side, ids []string) ([]r
 		case remote.Is(got.Err, remote.ClassItem):
 			c.unread = append(c.unread, c.unreadable(side, ids[n], got.Err))
 		case got.Err != nil:
-			return nil, remoteFault("looking an item of the "+sideName(side)+" up", got.Err)
+			return nil, remoteFault(side, "looking an item of the "+sideName(side)+" up", got.Err)
 		case got.Elsewhere, side == record.CRM && got.Item.Owner != c.m.User.CRMUser:
 			out = append(out, reconcile.Change{Kind: reconcile.OutOfScope, ID: ids[n], Version: got.Item.Version})
 		default:

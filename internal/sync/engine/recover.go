@@ -33,7 +33,7 @@ func (c *cycle) recover(ctx context.Context) error {
 		}
 		landed, err := c.landed(ctx, side, mine)
 		if err != nil {
-			return remoteFault("finding out what became of earlier writes to the "+sideName(side), err)
+			return remoteFault(side, "finding out what became of earlier writes to the "+sideName(side), err)
 		}
 		for n, i := range mine {
 			if landed[n] == nil {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/roster"
 )
@@ -112,5 +113,27 @@ func TestNextRetry(t *testing.T) {
 	}
 	if _, parked := nextRetry(epoch, 10); !parked {
 		t.Error("not parked after ten attempts")
+	}
+}
+
+// Only the connection that refuses everyone is taken for broken: the users of the other
+// go on.
+func TestBrokenConnection(t *testing.T) {
+	t.Parallel()
+	org := roster.Organization{CRM: "sf", Mail: "m365"}
+	refuses := &remote.Error{Class: remote.ClassConnection}
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"the CRM refuses":             {remoteFault(record.CRM, "reading", refuses), "sf"},
+		"the mail system refuses":     {remoteFault(record.Mailbox, "reading", refuses), "m365"},
+		"one mailbox refuses":         {remoteFault(record.Mailbox, "reading", &remote.Error{Class: remote.ClassAuthorization}), ""},
+		"the state cannot be written": {stateFault("settling", refuses), ""},
+		"nothing went wrong":          {nil, ""},
+	} {
+		if got := brokenConnection(org, tt.err); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
 	}
 }
