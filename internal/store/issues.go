@@ -22,6 +22,7 @@ const selectIssue = `
 		i.direction,
 		i.crm_id,
 		i.mailbox_id,
+		i.version,
 		i.label,
 		i.code,
 		i.cause,
@@ -85,6 +86,7 @@ func (s *Store) scanIssue(r scanner) (i engine.Issue, err error) {
 		&i.Direction,
 		&i.CRMID,
 		&i.MailboxID,
+		&i.Version,
 		&label,
 		&i.Code,
 		&i.Cause,
@@ -148,6 +150,7 @@ func (s *Store) raiseIssue(ctx context.Context, tx *sql.Tx, user int64, entity r
 	_, err = run(ctx, tx, `
 		UPDATE issues
 		SET
+			version = ?,
 			label = CASE WHEN ? THEN ? ELSE label END,
 			code = ?,
 			cause = ?,
@@ -156,6 +159,7 @@ func (s *Store) raiseIssue(ctx context.Context, tx *sql.Tx, user int64, entity r
 			state = ?,
 			session = ?
 		WHERE id = ?`,
+		i.Version,
 		i.Label != "",
 		label,
 		i.Code,
@@ -177,6 +181,7 @@ func insertIssue(ctx context.Context, tx *sql.Tx, user int64, entity record.Enti
 			direction,
 			crm_id,
 			mailbox_id,
+			version,
 			label,
 			code,
 			cause,
@@ -186,12 +191,13 @@ func insertIssue(ctx context.Context, tx *sql.Tx, user int64, entity record.Enti
 			state,
 			session
 		)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		user,
 		entity,
 		i.Direction,
 		i.CRMID,
 		i.MailboxID,
+		i.Version,
 		label,
 		i.Code,
 		i.Cause,

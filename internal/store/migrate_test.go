@@ -44,6 +44,9 @@ func sample(t *testing.T, s *Store) {
 	everything(t, s, staff(t, s, 2)[0])
 }
 
+// newTables are tables by the version that brought them: older states have no rows there.
+var newTables = map[string]int{"settings": 2, "images": 2}
+
 func TestStatesOfOlderVersionsOpen(t *testing.T) {
 	t.Parallel()
 	newest := filepath.Join(released, fmt.Sprintf("v%d.db", len(migrations())))
@@ -74,7 +77,14 @@ func TestStatesOfOlderVersionsOpen(t *testing.T) {
 			must(t, s.Check(t.Context()))
 			must(t, s.VerifyActivities(t.Context()))
 			same(t, "schema: a migration that was released is changed by another one", schema(t, s), schema(t, want))
-			same(t, "rows", rows(t, s), rows(t, want))
+			have, all := rows(t, s), rows(t, want)
+			for table, since := range newTables {
+				if filepath.Base(from) < fmt.Sprintf("v%d.db", since) {
+					delete(have, table)
+					delete(all, table)
+				}
+			}
+			same(t, "rows", have, all)
 
 			u := mustFind(t, s, person(0).Email)
 			same(t, "links", linksOf(t, s, u.ID), contacts(1, 3))

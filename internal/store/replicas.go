@@ -19,7 +19,11 @@ func (s *Store) Replica(ctx context.Context, user int64, entity record.Entity) (
 				mailbox_cursor,
 				crm_cursor,
 				first_done,
-				off
+				off,
+				rules,
+				audit_after,
+				audited,
+				listed
 			FROM replicas
 			WHERE user_id = ?
 			AND entity = ?`, user, entity).Scan(
@@ -29,6 +33,10 @@ func (s *Store) Replica(ctx context.Context, user int64, entity record.Entity) (
 			&r.CRMCursor,
 			&r.FirstDone,
 			&r.Off,
+			&r.Rules,
+			&r.AuditAfter,
+			instant{&r.Audited},
+			instant{&r.Listed},
 		)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -47,7 +55,11 @@ func putReplica(ctx context.Context, tx *sql.Tx, id int64, r engine.Replica) err
 			mailbox_cursor = ?,
 			crm_cursor = ?,
 			first_done = ?,
-			off = ?
+			off = ?,
+			rules = ?,
+			audit_after = ?,
+			audited = ?,
+			listed = ?
 		WHERE id = ?`,
 		r.Container.ID,
 		r.Container.Name,
@@ -55,6 +67,10 @@ func putReplica(ctx context.Context, tx *sql.Tx, id int64, r engine.Replica) err
 		r.CRMCursor,
 		r.FirstDone,
 		r.Off,
+		r.Rules,
+		r.AuditAfter,
+		nanos(r.Audited),
+		nanos(r.Listed),
 		id,
 	)
 	return err

@@ -309,7 +309,15 @@ func everything(t *testing.T, s *Store, u roster.User) {
 		Session:   id, Now: t0,
 		Activities: []engine.Activity{{Time: t0, Actor: "engine", Type: "x", User: u.Email}},
 	})
-	_, err = s.writer.ExecContext(ctx, `INSERT INTO held VALUES (?, 'contacts', 'crm', 'c1', 'm1', ?)`, u.ID, id)
+	_, err = s.writer.ExecContext(ctx, `
+		INSERT INTO held (user_id, entity, side, crm_id, mailbox_id, label, reason, held_by, since, session)
+		VALUES (?, 'contacts', 'crm', 'c1', 'm1', x'', 'deleted in the mailbox', 'user', 1, ?)`, u.ID, id)
+	must(t, err)
+	_, err = s.writer.ExecContext(ctx, `INSERT INTO settings VALUES ('user', ?, 'contacts.conflict', 'newest')`, u.ID)
+	must(t, err)
+	_, err = s.writer.ExecContext(ctx, `
+		INSERT INTO images (user_id, entity, session, op, time, side, kind, crm_id, mailbox_id, body)
+		VALUES (?, 'contacts', ?, 'op', 1, 'crm', 'update', 'c1', 'm1', x'')`, u.ID, id)
 	must(t, err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/crmsync/crmsync/internal/sync/admin"
@@ -341,6 +342,9 @@ func (s *Store) DeleteUser(ctx context.Context, id int64, a ...engine.Activity) 
 		}
 		if n == 0 {
 			return noUser(id)
+		}
+		if _, err := run(ctx, tx, `DELETE FROM settings WHERE level = 'user' AND subject = ?`, strconv.FormatInt(id, 10)); err != nil {
+			return err
 		}
 		return appendActivities(ctx, tx, a)
 	})

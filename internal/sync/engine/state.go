@@ -91,6 +91,13 @@ type Replica struct {
 	FirstDone bool
 	// Off says why the entity is switched off for the user; "" if it is on.
 	Off string
+	// Rules is the hash of the rules by which the entity was last reconciled.
+	Rules string
+	// AuditAfter is the CRM id of the link that the audit compared last, Audited when;
+	// Listed is when all records of both sides were last read.
+	AuditAfter string
+	Audited    time.Time
+	Listed     time.Time
 }
 
 // Intent is a write that is about to be sent, or was sent and has no answer.
@@ -173,6 +180,8 @@ const (
 	IssueParked IssueState = "parked"
 	// IssueInfo: nothing failed; a person is told of a rule that applied.
 	IssueInfo IssueState = "info"
+	// IssueIgnored: a person wants to hear no more of it, until the item changes.
+	IssueIgnored IssueState = "ignored"
 	// IssueResolved: it went away.
 	IssueResolved IssueState = "resolved"
 )
@@ -183,6 +192,8 @@ type Issue struct {
 	User   string
 	Entity record.Entity
 	IssueKey
+	// Version is the item's, where the issue waits for a change of it.
+	Version string
 	// Label names the record for a person; the store keeps it encrypted.
 	Label string
 	// Code is of this program, as in docs/errors.md; Cause is in plain words and
@@ -218,6 +229,13 @@ type Trigger string
 const (
 	TriggerSchedule Trigger = "schedule"
 	TriggerForce    Trigger = "force"
+	// TriggerApply: a plan that was kept is carried out. TriggerUndo takes a session
+	// back, TriggerRestore the loser of a conflict, TriggerMerge brings duplicates
+	// together.
+	TriggerApply   Trigger = "apply"
+	TriggerUndo    Trigger = "undo"
+	TriggerRestore Trigger = "restore"
+	TriggerMerge   Trigger = "merge"
 )
 
 // SessionResult says how a cycle ended.

@@ -1,0 +1,154 @@
+-- What undo, held deletes, settings and the audit of links need.
+
+-- Settings that somebody has set. A value that is not set is inherited from the level
+-- above, the last of which is built in.
+CREATE TABLE settings (
+	level TEXT NOT NULL CHECK (level IN ('all', 'org', 'group', 'user')),
+	-- The organization's name, the group's name or the user's number; nothing for all.
+	subject TEXT NOT NULL,
+	key TEXT NOT NULL CHECK (key <> ''),
+	value TEXT NOT NULL,
+	CHECK ((level = 'all') = (subject = '')),
+	PRIMARY KEY (level, subject, key)
+) STRICT, WITHOUT ROWID;
+
+-- What an item held before a write of ours, and what the write left there, so that it
+-- can be taken back.
+CREATE TABLE images (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	entity TEXT NOT NULL CHECK (entity IN ('contacts', 'events', 'tasks', 'emails')),
+	session INTEGER NOT NULL,
+	op TEXT NOT NULL CHECK (op <> ''),
+	time INTEGER NOT NULL,
+	side TEXT NOT NULL CHECK (side IN ('crm', 'mailbox')),
+	kind TEXT NOT NULL CHECK (kind IN ('create', 'update', 'delete')),
+	crm_id TEXT NOT NULL,
+	mailbox_id TEXT NOT NULL,
+	body BLOB NOT NULL,
+	-- The session that took it back; 0 for none.
+	undone INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE UNIQUE INDEX images_op ON images (user_id, entity, op);
+CREATE INDEX images_session ON images (session);
+CREATE INDEX images_time ON images (time);
+
+-- Deletes that the guard holds, until somebody decides.
+CREATE TABLE held_2 (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	entity TEXT NOT NULL CHECK (entity IN ('contacts', 'events', 'tasks', 'emails')),
+	-- The side that the delete is for.
+	side TEXT NOT NULL CHECK (side IN ('crm', 'mailbox')),
+	crm_id TEXT NOT NULL,
+	mailbox_id TEXT NOT NULL,
+	-- Empty in a state of version 1.
+	label BLOB NOT NULL,
+	-- Why it is to be deleted, and which limit holds it.
+	reason TEXT NOT NULL,
+	held_by TEXT NOT NULL CHECK (held_by IN ('user', 'run', 'rules')),
+	since INTEGER NOT NULL,
+	session INTEGER NOT NULL,
+	decision TEXT NOT NULL DEFAULT '' CHECK (decision IN ('', 'allow', 'discard')),
+	CHECK (crm_id <> '' OR mailbox_id <> '')
+) STRICT;
+
+INSERT INTO held_2 (user_id, entity, side, crm_id, mailbox_id, label, reason, held_by, since, session)
+SELECT user_id, entity, side, crm_id, mailbox_id, x'', '', 'user', 0, session
+FROM held;
+
+DROP TABLE held;
+ALTER TABLE held_2 RENAME TO held;
+
+CREATE UNIQUE INDEX held_item ON held (user_id, entity, side, crm_id, mailbox_id);
+
+-- The rules by which a user's entity was last reconciled, as a hash, and how far his
+-- links and records have been audited.
+ALTER TABLE replicas ADD COLUMN rules TEXT NOT NULL DEFAULT '';
+-- The CRM id of the link that was compared last, and when; when all records were last
+-- listed.
+ALTER TABLE replicas ADD COLUMN audit_after TEXT NOT NULL DEFAULT '';
+ALTER TABLE replicas ADD COLUMN audited INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE replicas ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;
+
+-- An issue can be ignored until its record changes, and a record that waits for an edit
+-- is known by its version.
+CREATE TABLE issues_2 (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	entity TEXT NOT NULL CHECK (entity IN ('contacts', 'events', 'tasks', 'emails')),
+	direction TEXT NOT NULL CHECK (direction IN ('to-crm', 'to-mailbox')),
+	crm_id TEXT NOT NULL,
+	mailbox_id TEXT NOT NULL,
+	version TEXT NOT NULL DEFAULT '',
+	label BLOB NOT NULL,
+	code TEXT NOT NULL,
+	cause TEXT NOT NULL,
+	attempts INTEGER NOT NULL CHECK (attempts >= 0),
+	first_seen INTEGER NOT NULL,
+	next_retry INTEGER NOT NULL,
+	state TEXT NOT NULL CHECK (state IN ('open', 'parked', 'info', 'ignored', 'resolved')),
+	session INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO issues_2 (
+	id, user_id, entity, direction, crm_id, mailbox_id, label, code, cause, attempts,
+	first_seen, next_retry, state, session
+)
+SELECT
+	id, user_id, entity, direction, crm_id, mailbox_id, label, code, cause, attempts,
+	first_seen, next_retry, state, session
+FROM issues;
+
+DELETE FROM sqlite_sequence WHERE name = 'issues_2';
+INSERT INTO sqlite_sequence (name, seq) SELECT 'issues_2', seq FROM sqlite_sequence WHERE name = 'issues';
+DROP TABLE issues;
+ALTER TABLE issues_2 RENAME TO issues;
+
+CREATE INDEX issues_user ON issues (user_id);
+CREATE UNIQUE INDEX issues_open ON issues (user_id, entity, direction, crm_id, mailbox_id) WHERE state <> 'resolved';
+
+-- A session may also be one that takes another back, or restores a value.
+CREATE TABLE sessions_2 (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	trigger TEXT NOT NULL CHECK (trigger IN ('schedule', 'force', 'apply', 'undo', 'restore', 'merge')),
+	started INTEGER NOT NULL,
+	ended INTEGER NOT NULL DEFAULT 0,
+	result TEXT NOT NULL DEFAULT ''
+		CHECK (result IN ('', 'done', 'unchanged', 'failed', 'refused', 'skipped', 'interrupted', 'not started')),
+	code TEXT NOT NULL DEFAULT '',
+	message TEXT NOT NULL DEFAULT '',
+	created_crm INTEGER NOT NULL DEFAULT 0,
+	created_mailbox INTEGER NOT NULL DEFAULT 0,
+	updated_crm INTEGER NOT NULL DEFAULT 0,
+	updated_mailbox INTEGER NOT NULL DEFAULT 0,
+	deleted_crm INTEGER NOT NULL DEFAULT 0,
+	deleted_mailbox INTEGER NOT NULL DEFAULT 0,
+	linked INTEGER NOT NULL DEFAULT 0,
+	conflicts INTEGER NOT NULL DEFAULT 0,
+	held INTEGER NOT NULL DEFAULT 0,
+	issues INTEGER NOT NULL DEFAULT 0,
+	requests INTEGER NOT NULL DEFAULT 0,
+	log TEXT NOT NULL DEFAULT '',
+	-- A session has a result when it has ended, and not before.
+	CHECK ((ended = 0) = (result = ''))
+) STRICT;
+
+INSERT INTO sessions_2 SELECT
+	id, user_id, trigger, started, ended, result, code, message, created_crm,
+	created_mailbox, updated_crm, updated_mailbox, deleted_crm, deleted_mailbox, linked,
+	conflicts, held, issues, requests, log
+FROM sessions;
+
+DELETE FROM sqlite_sequence WHERE name = 'sessions_2';
+INSERT INTO sqlite_sequence (name, seq) SELECT 'sessions_2', seq FROM sqlite_sequence WHERE name = 'sessions';
+DROP TABLE sessions;
+ALTER TABLE sessions_2 RENAME TO sessions;
+
+CREATE INDEX sessions_user ON sessions (user_id);
+CREATE UNIQUE INDEX sessions_running ON sessions (user_id) WHERE ended = 0;
+
+-- A conflict is restored once; 0 for not yet.
+ALTER TABLE conflicts ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
