@@ -8,7 +8,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 
 	"github.com/crmsync/crmsync/internal/sync/reconcile"
 	"github.com/crmsync/crmsync/internal/sync/record"
@@ -51,6 +53,16 @@ const (
 	SELECT` + linkColumns + `
 	FROM json_each(?2) j
 	CROSS JOIN links l ON l.replica_id = ?1 AND l.mailbox_key = j.value`
+
+	// selectLinksAfter goes through the index, so that it costs what it returns.
+	selectLinksAfter = `
+	SELECT` + linkColumns + `
+	FROM links l
+	WHERE l.replica_id = ?1
+	AND l.mailbox_key > ?2
+	AND l.state = 1
+	ORDER BY l.mailbox_key
+	LIMIT ?3`
 
 	countLinks = `
 	SELECT
@@ -176,6 +188,29 @@ func (s *Store) LinksByID(ctx context.Context, user int64, entity record.Entity,
 		})
 	}
 	return out, err
+}
+
+// LinksAfter returns up to n links in the state Linked, in the order of the hashes of
+// their mailbox ids, and where the next call goes on. "" is the beginning, and is
+// returned after the end.
+func (s *Store) LinksAfter(ctx context.Context, user int64, entity record.Entity, after string, n int) (out []reconcile.Link, next string, err error) {
+	from := int64(math.MinInt64)
+	if after != "" {
+		if from, err = strconv.ParseInt(after, 16, 64); err != nil {
+			return nil, "", fmt.Errorf("%w: a place among the links is %q", ErrDamaged, after)
+		}
+	}
+	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		out, err = links(ctx, tx, user, entity, selectLinksAfter, from, n)
+		return err
+	})
+	if len(out) < n {
+		return out, "", err
+	}
+	for _, l := range out {
+		from = max(from, *mailboxKey(l.Mailbox.ID))
+	}
+	return out, strconv.FormatInt(from, 16), err
 }
 
 // links runs one of the queries for links.

@@ -345,6 +345,7 @@ func TestHotStatementsSearchByKey(t *testing.T) {
 	}{
 		{"links", selectLinks, []string{"SEARCH l USING INDEX links_mailbox (replica_id=?)"}},
 		{"links by CRM id", selectLinksByCRM, []string{"SEARCH l USING INDEX links_crm (crm_id=? AND replica_id=?)"}},
+		{"links after one", selectLinksAfter, []string{"SEARCH l USING INDEX links_mailbox (replica_id=? AND mailbox_key>?)"}},
 		{"links by mailbox id", selectLinksByMailbox, []string{"SEARCH l USING INDEX links_mailbox (replica_id=? AND mailbox_key=?)"}},
 		{"count", countLinks, []string{
 			"SEARCH links USING COVERING INDEX links_mailbox (replica_id=?)",
@@ -437,4 +438,40 @@ func explain(t *testing.T, s *Store, query string) (plan []string) {
 	}
 	must(t, rows.Err())
 	return plan
+}
+
+// All linked links come by, each once in a round, and the next round begins anew.
+func TestLinksAfterGoesRound(t *testing.T) {
+	t.Parallel()
+	s, u := withUser(t)
+	ls := contacts(1, 25)
+	ls[7].State = reconcile.Ended
+	settle(t, s, u, engine.Settlement{Links: ls})
+	for range 2 {
+		seen := map[string]int{}
+		for after, calls := "", 0; ; calls++ {
+			got, next, err := s.LinksAfter(t.Context(), u, record.Contacts, after, 10)
+			must(t, err)
+			for _, l := range got {
+				seen[l.CRM.ID]++
+			}
+			if after = next; next == "" {
+				break
+			}
+			if calls > 3 {
+				t.Fatal("it never ends")
+			}
+		}
+		if len(seen) != 24 || seen[ls[7].CRM.ID] != 0 {
+			t.Errorf("%d links came by", len(seen))
+		}
+		for id, n := range seen {
+			if n != 1 {
+				t.Errorf("link %s came by %d times", id, n)
+			}
+		}
+	}
+	if _, _, err := s.LinksAfter(t.Context(), u, record.Contacts, "nowhere", 1); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a place that is none: %v", err)
+	}
 }

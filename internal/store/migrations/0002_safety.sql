@@ -66,8 +66,8 @@ CREATE UNIQUE INDEX held_item ON held (user_id, entity, side, crm_id, mailbox_id
 -- The rules by which a user's entity was last reconciled, as a hash, and how far his
 -- links and records have been audited.
 ALTER TABLE replicas ADD COLUMN rules TEXT NOT NULL DEFAULT '';
--- The CRM id of the link that was compared last, and when; when all records were last
--- listed.
+-- Where the comparison of links goes on, and when it last took place; when all records
+-- were last listed.
 ALTER TABLE replicas ADD COLUMN audit_after TEXT NOT NULL DEFAULT '';
 ALTER TABLE replicas ADD COLUMN audited INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE replicas ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;

@@ -53,6 +53,9 @@ func (c *cycle) close(err error) Outcome {
 	default:
 		s.Result = ResultDone
 	}
+	if err == nil && c.missed > 0 {
+		s.Message = fmt.Sprintf("the audit found %d records that had changed without a word of the change feeds", c.missed)
+	}
 	if err == nil && c.ended > 0 {
 		s.Message = fmt.Sprintf("%d links ended: what was deleted in the mailbox stays in the CRM", c.ended)
 		c.log.add("%s", s.Message)

@@ -23,6 +23,7 @@ const (
 	CodeTooMany      Code = "CS2110"
 	CodeRestless     Code = "CS2111"
 	CodeLateTwin     Code = "CS2112"
+	CodeUntold       Code = "CS2113"
 	CodeLocked       Code = "CS2201"
 	CodeAccess       Code = "CS2202"
 	CodePressure     Code = "CS2203"
@@ -59,6 +60,7 @@ var CodeMeanings = map[Code]string{
 	CodeTooMany:      "a list holds more elements than a side can",
 	CodeRestless:     "a record changed again and again while it was being synchronized",
 	CodeLateTwin:     "a write landed late, and a person has edited the second item that it made",
+	CodeUntold:       "the audit found a change that the change feed had not told",
 	CodeLocked:       "another run is working on the user",
 	CodeAccess:       "a server refuses access to the user's data",
 	CodePressure:     "a server asks for patience",

@@ -30,6 +30,7 @@ type cycle struct {
 	copies  remote.Collection // the mailbox's
 	feed    *crmFeed
 	first   *remote.FeedResult
+	audit   *audit
 	replica Replica
 	created bool // the container was made by this cycle, so it is empty
 	session Session
@@ -42,6 +43,10 @@ type cycle struct {
 	raised  map[IssueKey]bool
 	// unread are the issues of items that could not be read, until they are stored.
 	unread []Issue
+	// untold are the items that are decided though their side's feed did not mention
+	// them, and missed is how many records were written or unlinked because of that.
+	untold map[record.Side]map[string]bool
+	missed int
 
 	mu    sync.Mutex // guards what both sides' writers change
 	links map[string]reconcile.Link
@@ -62,6 +67,7 @@ func (r *runner) newCycle(e *Engine, m Member) *cycle {
 		log:     sessionLog{now: e.Now},
 		touched: map[IssueKey]bool{}, raised: map[IssueKey]bool{},
 		links: map[string]reconcile.Link{}, stop: map[record.Side]error{},
+		untold: map[record.Side]map[string]bool{},
 	}
 }
 
@@ -73,7 +79,7 @@ func (r *runner) cycle(ctx context.Context, j job) Session {
 		_ = r.leases.drop(context.WithoutCancel(ctx), u.ID)
 	}()
 	c := r.newCycle(r.e, j.member)
-	c.first = j.first
+	c.first, c.audit = j.first, j.audit
 
 	if f := r.stopped(ctx, j.member); f != nil {
 		r.refuse(&c.session, f)
@@ -147,10 +153,14 @@ func (c *cycle) run(ctx, run context.Context) error {
 	if err != nil {
 		return interrupted(err)
 	}
+	c.reportMissed(plan)
 	if err := c.apply(ctx, run.Done(), plan, in); err != nil {
 		return err
 	}
-	return c.commit(ctx, to)
+	if err := c.commit(ctx, to); err != nil {
+		return err
+	}
+	return c.compare(ctx, c.audit)
 }
 
 // begin finds out where the user stands: can he be reached again, and what became of
@@ -342,14 +352,24 @@ func (c *cycle) commit(ctx context.Context, read readTo) error {
 	}
 	rep := c.replica
 	rep.MailboxCursor, rep.CRMCursor, rep.FirstDone = read.mailbox, "", true
+	if now := c.e.Now(); read.listed || rep.Listed.IsZero() {
+		rep.Listed = now
+		if rep.Audited.IsZero() {
+			rep.Audited = now // all that was just read is as fresh as can be
+		}
+	}
+	if c.missed > 0 {
+		s.Activities = append(s.Activities, c.missedActivity())
+	}
 	if rep != c.replica {
 		s.Replica = &rep
 	}
-	if s.Replica != nil || s.Resolved != nil {
+	if s.Replica != nil || s.Resolved != nil || s.Activities != nil {
 		if err := c.settle(ctx, s); err != nil {
 			return err
 		}
 	}
+	c.replica = rep
 	c.feed.done(c.m.User.ID)
 	return nil
 }

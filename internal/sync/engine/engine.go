@@ -137,6 +137,8 @@ type job struct {
 	member Member
 	// first is what Prefetch read of his mailbox; nil if nothing was.
 	first *remote.FeedResult
+	// audit is what his cycle compares; nil if it is not time.
+	audit *audit
 }
 
 // choose sorts out who runs. With a selection, everyone gets a session, if only to say

@@ -32,6 +32,7 @@ func (r *runner) probe(ctx context.Context, jobs []job, sessions []Session) []jo
 		}
 		ready = append(ready, j)
 	}
+	r.pickAudits(ctx, ready)
 	for conn, places := range probes {
 		mail, err := r.e.Systems.Mail(ctx, conn)
 		if err != nil {

@@ -13,13 +13,18 @@ import (
 // readTo is where the feeds were read to.
 type readTo struct {
 	mailbox string
+	// listed says that all records of both sides were read.
+	listed bool
 }
 
 // sideRead is what was read of one side, with everything looked up.
 type sideRead struct {
 	changes []remote.Change
 	full    bool
+	empty   bool // a full read found nothing
 	cursor  string
+	// told are the ids that the feed mentioned, where all records were listed besides.
+	told map[string]bool
 }
 
 // read pulls both feeds to their ends and returns what reconcile needs to decide.
@@ -57,7 +62,7 @@ func (c *cycle) read(ctx context.Context) (reconcile.Input, readTo, error) {
 	if err := c.addRetries(ctx, &in); err != nil {
 		return in, readTo{}, err
 	}
-	return in, readTo{mailbox: box.cursor}, nil
+	return in, readTo{mailbox: box.cursor, listed: crm.full && box.full}, nil
 }
 
 // complete adds what the state knows of the stamps that items without a link bear: the
@@ -108,14 +113,19 @@ func (c *cycle) readCRM(ctx context.Context) (sideRead, error) {
 	if err != nil {
 		return sideRead{}, err
 	}
-	if !full && c.replica.FirstDone {
+	list := c.replica.listDue(c.m.User.ID, c.e.Now())
+	if !full && c.replica.FirstDone && !list {
 		return sideRead{changes: changes}, nil
 	}
 	feed, err := c.r.full(ctx, c.feed, c.m.User.CRMUser, func(n int) {
 		c.e.Reporter.Reading(c.m.User.Email, record.CRM, n)
 	})
 	c.log.add("read all %d records of the CRM", len(feed.Changes))
-	return sideRead{changes: feed.Changes, full: true}, err
+	got := sideRead{changes: append(slices.Clone(changes), feed.Changes...), full: true, empty: len(feed.Changes) == 0}
+	if list && !full {
+		got.told = idSetOf(changes)
+	}
+	return got, err
 }
 
 // readMailbox returns what changed in our container, or all there is.
@@ -136,15 +146,21 @@ func (c *cycle) readMailbox(ctx context.Context) (sideRead, error) {
 		rest, err = c.copies.Changes(ctx, remote.Query{Cursor: feed.Cursor, Progress: progress})
 		feed = remote.Feed{Changes: append(feed.Changes, rest.Changes...), Cursor: rest.Cursor}
 	}
-	if !remote.Is(err, remote.ClassCursorLost) {
+	lost := remote.Is(err, remote.ClassCursorLost)
+	if list := c.replica.listDue(c.m.User.ID, c.e.Now()); !lost && (err != nil || !list) {
 		return sideRead{changes: feed.Changes, cursor: feed.Cursor}, remoteFault(record.Mailbox, "reading the mailbox's changes", err)
 	}
-	if c.replica.MailboxCursor != "" {
+	if lost && c.replica.MailboxCursor != "" {
 		c.log.add("the mailbox's cursor is lost: reading everything again")
 	}
+	told := feed.Changes
 	feed, err = c.copies.Changes(ctx, remote.Query{Stamps: !c.created, Progress: progress})
 	c.log.add("read all %d items of the mailbox", len(feed.Changes))
-	return sideRead{changes: feed.Changes, cursor: feed.Cursor, full: true}, remoteFault(record.Mailbox, "reading the mailbox", err)
+	got := sideRead{changes: append(slices.Clone(told), feed.Changes...), cursor: feed.Cursor, full: true, empty: len(feed.Changes) == 0}
+	if !lost {
+		got.told = idSetOf(told)
+	}
+	return got, remoteFault(record.Mailbox, "reading the mailbox", err)
 }
 
 // linksOf returns the links of everything that was read; all links if a side was read
@@ -213,7 +229,7 @@ func idsOf(changes []remote.Change) []string {
 
 // refuseEmpty takes an empty full read of a side that held records for a failed one.
 func (c *cycle) refuseEmpty(side record.Side, got sideRead, links []reconcile.Link) error {
-	if !got.full || len(got.changes) > 0 {
+	if !got.empty {
 		return nil
 	}
 	for _, l := range links {
@@ -339,7 +355,15 @@ func (c *cycle) settleReads(ctx context.Context, side record.Side, got sideRead,
 		}
 	}
 	looked, err := c.lookUp(ctx, side, look)
-	return append(out, looked...), err
+	out = append(out, looked...)
+	if got.told != nil {
+		for _, ch := range out {
+			if !got.told[ch.ID] {
+				c.untell(side, ch.ID)
+			}
+		}
+	}
+	return out, err
 }
 
 // lookUp reads items by id and returns what is proven of each.
@@ -426,6 +450,9 @@ func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
 		}
 		ids := bothIDs(i)
 		c.touched[i.IssueKey] = true
+		if from := i.Direction.from(); i.Code == CodeUntold && !have[from][ids[from]] {
+			c.untell(from, ids[from])
+		}
 		for s, id := range ids {
 			if id != "" && !have[s][id] {
 				have[s][id] = true
@@ -468,6 +495,15 @@ func anyLonely(changes []reconcile.Change, partner map[string]string) bool {
 		_, linked := partner[ch.ID]
 		return ch.Kind == reconcile.Present && !linked
 	})
+}
+
+// idSetOf returns the ids that a feed mentions.
+func idSetOf(changes []remote.Change) map[string]bool {
+	set := make(map[string]bool, len(changes))
+	for _, ch := range changes {
+		set[ch.Item.ID] = true
+	}
+	return set
 }
 
 func idSet(changes []reconcile.Change) map[string]bool {

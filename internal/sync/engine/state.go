@@ -36,6 +36,9 @@ type State interface {
 	// LinksByID returns the links of items, by the id of one side; unknown ids are
 	// left out.
 	LinksByID(ctx context.Context, user int64, entity record.Entity, side record.Side, ids []string) ([]reconcile.Link, error)
+	// LinksAfter returns up to n links in the state Linked, in an order of its own, and
+	// where the next call goes on. "" is the beginning, and is returned after the end.
+	LinksAfter(ctx context.Context, user int64, entity record.Entity, after string, n int) (links []reconcile.Link, next string, err error)
 	// CountLinks returns how many links are in the state Linked.
 	CountLinks(ctx context.Context, user int64, entity record.Entity) (int, error)
 	// LinkedUsers tells which users of a CRM connection have links, ended ones left
@@ -93,7 +96,7 @@ type Replica struct {
 	Off string
 	// Rules is the hash of the rules by which the entity was last reconciled.
 	Rules string
-	// AuditAfter is the CRM id of the link that the audit compared last, Audited when;
+	// AuditAfter is where the audit of links goes on, Audited when it last took place;
 	// Listed is when all records of both sides were last read.
 	AuditAfter string
 	Audited    time.Time
@@ -160,6 +163,14 @@ func DirectionTo(s record.Side) Direction {
 		return ToCRM
 	}
 	return ToMailbox
+}
+
+// from returns the side whose change the issue is about.
+func (d Direction) from() record.Side {
+	if d == ToCRM {
+		return record.Mailbox
+	}
+	return record.CRM
 }
 
 // IssueKey names the item that an issue is about. One of the ids may be empty.

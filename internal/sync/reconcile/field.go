@@ -59,6 +59,12 @@ func (p *planner) fitted(f field, side int, v record.Value, h []record.Hash) (re
 	return t, p.in.Hasher.Value(f.Field, t)
 }
 
+// Changed reports whether what an item holds now differs from a base in a field that
+// travels.
+func (p Policy) Changed(now, base record.Hashes) bool {
+	return slices.ContainsFunc(p.Fields, func(f FieldPolicy) bool { return !same(now[f.Field], base[f.Field]) })
+}
+
 // overlay returns base with the moved fields in place; what moved to empty is left out.
 func overlay(base, move record.Hashes) record.Hashes {
 	out := make(record.Hashes, len(base)+len(move))

@@ -186,8 +186,7 @@ func (p *planner) hash(it *item) record.Hashes {
 
 // changed reports whether an item that is present differs from a base.
 func (p *planner) changed(it *item, base record.Hashes) bool {
-	now := p.hash(it)
-	return slices.ContainsFunc(p.fields, func(f field) bool { return !same(now[f.Field], base[f.Field]) })
+	return p.in.Policy.Changed(p.hash(it), base)
 }
 
 // need asks for an item to be read.

@@ -33,6 +33,18 @@ func (h hands) EditItem(id string, fields mapping.Fields) {
 // Touch gives an item a new version without changing it, as automation does.
 func (h hands) Touch(id string) { h.edit(id, h.space.touch) }
 
+// Untell makes the feed never tell what has happened to an item so far, as a server's
+// does that loses a change.
+func (h hands) Untell(id string) {
+	h.edit(id, func(it *item) {
+		for _, c := range h.space.containers {
+			for i := range c.log {
+				c.log[i].untold = c.log[i].untold || c.log[i].id == id
+			}
+		}
+	})
+}
+
 // DeleteItem puts an item into the bin.
 func (h hands) DeleteItem(id string) {
 	h.edit(id, func(it *item) {

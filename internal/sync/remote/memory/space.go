@@ -58,8 +58,9 @@ type container struct {
 
 // entry says that something happened to an item.
 type entry struct {
-	id   string
-	read int // space.reads at the time
+	id     string
+	read   int  // space.reads at the time
+	untold bool // the feed does not tell of it
 }
 
 func newSpace(side record.Side, prefix string, o Options) *space {
@@ -281,11 +282,13 @@ func (s *space) inFeed(it *item, q remote.Query) bool {
 func (s *space) report(c *container, log []entry, q remote.Query) []remote.Change {
 	last := make(map[string]int, len(log))
 	for i, e := range log {
-		last[e.id] = i
+		if !e.untold {
+			last[e.id] = i
+		}
 	}
 	var out []remote.Change
 	for i, e := range log {
-		if last[e.id] != i {
+		if n, told := last[e.id]; !told || n != i {
 			continue
 		}
 		it := s.items[e.id]
