@@ -178,7 +178,9 @@ func (h *house) synced(name string, n int) {
 		})
 	}
 	h.with(func(ctx context.Context, st State) {
-		if err := st.Engine().Settle(ctx, id, record.Contacts, set); err != nil {
+		l := engine.Lease{User: id, Holder: "a cycle"}
+		_, _, err := st.Engine().AcquireLease(ctx, l, noon)
+		if err := errors.Join(err, st.Engine().Settle(ctx, l, record.Contacts, set), st.Engine().ReleaseLease(ctx, l)); err != nil {
 			h.t.Fatal(err)
 		}
 	})
@@ -395,7 +397,7 @@ func TestExitStatusOfRefusals(t *testing.T) {
 	h.run(exitUsage, "users", "show", "nobody@example.com")
 
 	h.with(func(ctx context.Context, st State) {
-		if _, ok, err := st.Engine().AcquireLease(ctx, 1, "process 2 on elsewhere", noon, noon.Add(time.Minute)); err != nil || !ok {
+		if _, ok, err := st.Engine().AcquireLease(ctx, engine.Lease{User: 1, Holder: "process 2 on elsewhere (run 1)"}, noon); err != nil || !ok {
 			t.Fatal(ok, err)
 		}
 	})

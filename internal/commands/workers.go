@@ -33,6 +33,7 @@ func (app *App) admin(st State) *admin.Admin {
 		Tick:    app.Tick,
 		Actor:   app.actor(),
 		Holder:  app.holder(),
+		Random:  app.Random,
 		Alive:   app.alive,
 		Install: st.Install(),
 	}

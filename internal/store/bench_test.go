@@ -124,10 +124,10 @@ func BenchmarkIntendSettle20(b *testing.B) {
 			set.Settled = append(set.Settled, op(i))
 			set.Links = append(set.Links, l)
 		}
-		if err := s.Intend(context.Background(), user, record.Contacts, intents); err != nil {
+		if err := s.Intend(context.Background(), held(b, s, user), record.Contacts, intents); err != nil {
 			b.Fatal(err)
 		}
-		if err := s.Settle(context.Background(), user, record.Contacts, set); err != nil {
+		if err := s.Settle(context.Background(), held(b, s, user), record.Contacts, set); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -32,11 +32,15 @@ func work(s *Store, user int64, k int, done func(step string, k int)) error {
 		set.Links = append(set.Links, l)
 	}
 	set.Activities = []engine.Activity{{Time: t0, Type: "batch", Details: fmt.Sprint(k)}}
-	if err := s.Intend(ctx, user, record.Contacts, intents); err != nil {
+	lease := engine.Lease{User: user, Holder: "me"}
+	if _, _, err := s.AcquireLease(ctx, lease, t0); err != nil {
+		return err
+	}
+	if err := s.Intend(ctx, lease, record.Contacts, intents); err != nil {
 		return err
 	}
 	done("intended", k)
-	if err := s.Settle(ctx, user, record.Contacts, set); err != nil {
+	if err := s.Settle(ctx, lease, record.Contacts, set); err != nil {
 		return err
 	}
 	done("settled", k)

@@ -22,34 +22,114 @@ func TestLease(t *testing.T) {
 	s, user := withUser(t)
 	ctx := t.Context()
 	minute := t0.Add(time.Minute)
-	acquire := func(holder string, now, until time.Time, current string, ok bool) {
+	lease := func(holder string) engine.Lease { return engine.Lease{User: user, Holder: holder} }
+	acquire := func(holder string, now time.Time, current string, ok bool) {
 		t.Helper()
-		c, o, err := s.AcquireLease(ctx, user, holder, now, until)
+		c, o, err := s.AcquireLease(ctx, lease(holder), now)
 		if err != nil || c != current || o != ok {
 			t.Errorf("%s at %s: %q %v %v, want %q %v", holder, now, c, o, err, current, ok)
 		}
 	}
-	acquire("a", t0, minute, "a", true)
-	acquire("b", minute.Add(-1), minute.Add(time.Minute), "a", false)
-	acquire("a", t0, minute, "a", true)
-	wants(t, "renewing another's", s.RenewLease(ctx, user, "b", minute), engine.ErrLeaseLost)
-	must(t, s.RenewLease(ctx, user, "a", minute.Add(time.Minute)))
-	acquire("b", minute, minute.Add(time.Hour), "a", false)
-	must(t, s.ReleaseLease(ctx, user, "b"))
+	acquire("a", t0, "a", true)
+	acquire("b", t0.Add(engine.LeaseTime-1), "a", false)
+	// One run does not take one user twice.
+	acquire("a", t0, "a", false)
+	wants(t, "renewing another's", s.RenewLease(ctx, lease("b"), t0), engine.ErrLeaseLost)
+	must(t, s.RenewLease(ctx, lease("a"), minute))
+	acquire("b", t0.Add(engine.LeaseTime), "a", false)
+	must(t, s.ReleaseLease(ctx, lease("b")))
 	if h, err := s.Lease(ctx, user, minute); h != "a" || err != nil {
 		t.Errorf("held by %q, %v", h, err)
 	}
 	// It has expired: its holder may be dead.
-	if h, err := s.Lease(ctx, user, minute.Add(time.Minute)); h != "" || err != nil {
+	expiry := minute.Add(engine.LeaseTime)
+	if h, err := s.Lease(ctx, user, expiry); h != "" || err != nil {
 		t.Errorf("held by %q, %v", h, err)
 	}
-	acquire("b", minute.Add(time.Minute), minute.Add(time.Hour), "b", true)
-	wants(t, "renewing what was taken over", s.RenewLease(ctx, user, "a", minute), engine.ErrLeaseLost)
-	must(t, s.ReleaseLease(ctx, user, "a"))
-	must(t, s.ReleaseLease(ctx, user, "b"))
-	acquire("c", t0, minute, "c", true)
-	_, _, err := s.AcquireLease(ctx, 999, "a", t0, minute)
+	must(t, s.RenewLease(ctx, lease("a"), minute)) // but nobody has taken it
+	acquire("b", expiry, "b", true)
+	wants(t, "renewing what was taken over", s.RenewLease(ctx, lease("a"), expiry), engine.ErrLeaseLost)
+	must(t, s.ReleaseLease(ctx, lease("a")))
+	must(t, s.ReleaseLease(ctx, lease("b")))
+	acquire("c", t0, "c", true)
+	_, _, err := s.AcquireLease(ctx, engine.Lease{User: 999, Holder: "a"}, t0)
 	wants(t, "nobody's lease", err, admin.ErrNotFound)
+}
+
+// What a run writes for a user whom another has taken over is refused, whatever the
+// clock says, and nothing of it is stored.
+func TestTheFence(t *testing.T) {
+	t.Parallel()
+	s, user := withUser(t)
+	ctx := t.Context()
+	mine := held(t, s, user)
+	session := engine.Session{UserID: user, Trigger: engine.TriggerForce, Started: t0}
+	var err error
+	session.ID, err = s.OpenSession(ctx, mine, session)
+	must(t, err)
+	other := engine.Lease{User: user, Holder: "other"}
+	if _, ok, err := s.AcquireLease(ctx, other, t0.Add(engine.LeaseTime)); !ok || err != nil {
+		t.Fatal("not taken over", err)
+	}
+	write := map[string]func(engine.Lease) error{
+		"renew": func(l engine.Lease) error { return s.RenewLease(ctx, l, t0) },
+		"intend": func(l engine.Lease) error {
+			return s.Intend(ctx, l, record.Contacts, []engine.Intent{{Op: op(1), Side: record.CRM, Kind: reconcile.Create, MailboxID: "m", Created: t0}})
+		},
+		"settle": func(l engine.Lease) error {
+			return s.Settle(ctx, l, record.Contacts, engine.Settlement{Links: contacts(1, 5), Now: t0})
+		},
+		"mark":   func(l engine.Lease) error { return s.MarkMailbox(ctx, l, roster.Resetting) },
+		"forget": func(l engine.Lease) error { return s.ForgetMailbox(ctx, l, roster.NotInitialized) },
+		"delete": func(l engine.Lease) error { return s.DeleteUser(ctx, l) },
+		"open": func(l engine.Lease) error {
+			_, err := s.OpenSession(ctx, l, session)
+			return err
+		},
+	}
+	before, was := rows(t, s), mustFind(t, s, person(0).Email)
+	for name, write := range write {
+		wants(t, name, write(mine), engine.ErrLeaseLost)
+	}
+	same(t, "rows", rows(t, s), before)
+
+	// The session may say how it ended; what that means for the user is not its to say.
+	session.Ended, session.Result, session.Code = t0, engine.ResultFailed, engine.CodeLeaseLost
+	must(t, s.CloseSession(ctx, mine, engine.Outcome{
+		Session: session, NextDue: t0.Add(time.Hour), Failures: 7,
+		Suspend:    &engine.Suspension{Cause: roster.CauseOther},
+		Activities: []engine.Activity{{Time: t0, Type: "x"}},
+	}))
+	got, err := s.Session(ctx, session.ID)
+	must(t, err)
+	if got.Code != engine.CodeLeaseLost {
+		t.Errorf("the session ended with %q", got.Code)
+	}
+	same(t, "user", mustFind(t, s, person(0).Email), was)
+
+	for _, name := range []string{"renew", "intend", "settle", "mark", "open", "forget", "delete"} {
+		must(t, write[name](other))
+	}
+}
+
+// A lease that a wrong clock wrote keeps nobody out once the clock is right.
+func TestLeaseOfAClockThatJumped(t *testing.T) {
+	t.Parallel()
+	for _, jump := range []time.Duration{-24 * time.Hour, -time.Hour, time.Hour, 24 * time.Hour, 100 * 365 * 24 * time.Hour} {
+		s, user := withUser(t)
+		ctx := t.Context()
+		wrong := engine.Lease{User: user, Holder: "wrong"}
+		if _, ok, err := s.AcquireLease(ctx, wrong, t0.Add(jump)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if h, err := s.Lease(ctx, user, t0); h != "" || err != nil {
+			t.Errorf("%s: held by %q, %v", jump, h, err)
+		}
+		if _, ok, err := s.AcquireLease(ctx, engine.Lease{User: user, Holder: "right"}, t0); !ok || err != nil {
+			t.Errorf("%s: locked out, %v", jump, err)
+		}
+		wants(t, "what goes on under a wrong clock", s.Settle(ctx, wrong, record.Contacts, engine.Settlement{Links: contacts(1, 1)}), engine.ErrLeaseLost)
+	}
 }
 
 // Two handles on one file stand for two processes. Of those who race for a lease,
@@ -67,7 +147,7 @@ func TestLeaseRace(t *testing.T) {
 		errs := make([]error, 4)
 		for i := range won {
 			wg.Go(func() {
-				_, won[i], errs[i] = stores[i%2].AcquireLease(t.Context(), user, fmt.Sprint("holder ", i), now, now.Add(time.Hour))
+				_, won[i], errs[i] = stores[i%2].AcquireLease(t.Context(), engine.Lease{User: user, Holder: fmt.Sprint("holder ", i)}, now)
 			})
 		}
 		wg.Wait()
@@ -101,7 +181,7 @@ func TestIntentsAreSettledOrExpired(t *testing.T) {
 		{Op: op(2), Side: record.CRM, Kind: reconcile.Create, MailboxID: "m", Link: reconcile.Link{State: reconcile.Linked}, Created: t0.Add(1)},
 		{Op: op(3), Side: record.Mailbox, Kind: reconcile.Delete, CRMID: "c", MailboxID: "m", Link: reconcile.Link{State: reconcile.Ended}, Created: t0.Add(2)},
 	}
-	must(t, s.Intend(ctx, user, record.Contacts, intents))
+	must(t, s.Intend(ctx, held(t, s, user), record.Contacts, intents))
 	got, err := s.Intents(ctx, user, record.Contacts)
 	must(t, err)
 	same(t, "intents, oldest first", got, []engine.Intent{intents[1], intents[0], intents[2]})
@@ -109,7 +189,7 @@ func TestIntentsAreSettledOrExpired(t *testing.T) {
 		t.Errorf("of another entity: %v, %v", got, err)
 	}
 
-	if err := s.Intend(ctx, user, record.Contacts, []engine.Intent{{Op: op(4), Side: record.CRM, Kind: reconcile.Create, Created: t0}, intents[0]}); err == nil {
+	if err := s.Intend(ctx, held(t, s, user), record.Contacts, []engine.Intent{{Op: op(4), Side: record.CRM, Kind: reconcile.Create, Created: t0}, intents[0]}); err == nil {
 		t.Error("an operation was intended twice")
 	}
 	for name, bad := range map[string]engine.Intent{
@@ -118,7 +198,7 @@ func TestIntentsAreSettledOrExpired(t *testing.T) {
 		"an operation that writes nobody": {Op: op(5), Kind: reconcile.LinkUp, CRMID: "c", MailboxID: "m"},
 		"an operation without an id":      {Side: record.CRM, Kind: reconcile.Update, CRMID: "c"},
 	} {
-		if err := s.Intend(ctx, user, record.Contacts, []engine.Intent{bad}); err == nil {
+		if err := s.Intend(ctx, held(t, s, user), record.Contacts, []engine.Intent{bad}); err == nil {
 			t.Errorf("%s was stored", name)
 		}
 	}
@@ -137,9 +217,9 @@ func TestSettleIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	s, user := withUser(t)
 	ctx := t.Context()
-	must(t, s.Intend(ctx, user, record.Contacts, []engine.Intent{{Op: op(1), Side: record.CRM, Kind: reconcile.Create, Created: t0}}))
+	must(t, s.Intend(ctx, held(t, s, user), record.Contacts, []engine.Intent{{Op: op(1), Side: record.CRM, Kind: reconcile.Create, Created: t0}}))
 	before := rows(t, s)
-	err := s.Settle(ctx, user, record.Contacts, engine.Settlement{
+	err := s.Settle(ctx, held(t, s, user), record.Contacts, engine.Settlement{
 		Settled: []record.OpID{op(1)}, Expired: []record.OpID{op(2)}, Links: contacts(1, 5),
 		Issues:     []engine.Issue{{IssueKey: engine.IssueKey{Direction: engine.ToCRM, CRMID: "c"}, State: engine.IssueOpen}},
 		Conflicts:  []reconcile.Conflict{{CRMID: "c", Field: record.Notes}},
@@ -218,12 +298,12 @@ func TestSessions(t *testing.T) {
 	office(t, s)
 	ctx := t.Context()
 	u := staff(t, s, 2)
-	dead, err := s.OpenSession(ctx, engine.Session{UserID: u[0].ID, Trigger: engine.TriggerSchedule, Started: t0})
+	dead, err := s.OpenSession(ctx, held(t, s, u[0].ID), engine.Session{UserID: u[0].ID, Trigger: engine.TriggerSchedule, Started: t0})
 	must(t, err)
 	if l := mustFind(t, s, u[0].Email).LastStart; !l.Equal(t0) {
 		t.Errorf("last start is %v", l)
 	}
-	other, err := s.OpenSession(ctx, engine.Session{UserID: u[1].ID, Trigger: engine.TriggerSchedule, Started: t0})
+	other, err := s.OpenSession(ctx, held(t, s, u[1].ID), engine.Session{UserID: u[1].ID, Trigger: engine.TriggerSchedule, Started: t0})
 	must(t, err)
 	later := t0.Add(time.Hour)
 	want := engine.Session{
@@ -235,12 +315,12 @@ func TestSessions(t *testing.T) {
 		},
 		Log: "line 1\nline 2\n",
 	}
-	want.ID, err = s.OpenSession(ctx, want)
+	want.ID, err = s.OpenSession(ctx, held(t, s, want.UserID), want)
 	must(t, err)
 	running, err := s.Session(ctx, want.ID)
 	must(t, err)
 	same(t, "while it runs", running, engine.Session{ID: want.ID, UserID: u[0].ID, User: u[0].Email, Trigger: engine.TriggerForce, Started: later})
-	must(t, s.CloseSession(ctx, engine.Outcome{Session: want}))
+	must(t, s.CloseSession(ctx, held(t, s, want.UserID), engine.Outcome{Session: want}))
 	got, err := s.Session(ctx, want.ID)
 	must(t, err)
 	same(t, "closed", got, want)
@@ -263,18 +343,18 @@ func TestSessions(t *testing.T) {
 	before := mustFind(t, s, u[0].Email)
 	late := interrupted
 	late.Result = engine.ResultDone
-	wants(t, "closing what was interrupted", s.CloseSession(ctx, engine.Outcome{Session: late, Success: true, NextDue: later}), engine.ErrLeaseLost)
+	wants(t, "closing what was interrupted", s.CloseSession(ctx, held(t, s, late.UserID), engine.Outcome{Session: late, Success: true, NextDue: later}), engine.ErrLeaseLost)
 	same(t, "user", mustFind(t, s, u[0].Email), before)
 	_, err = s.Session(ctx, 999)
 	wants(t, "no session", err, admin.ErrNotFound)
-	_, err = s.OpenSession(ctx, engine.Session{UserID: 999, Trigger: engine.TriggerForce, Started: t0})
-	wants(t, "nobody's session", err, admin.ErrNotFound)
+	_, err = s.OpenSession(ctx, held(t, s, 999), engine.Session{UserID: 999, Trigger: engine.TriggerForce, Started: t0})
+	wants(t, "nobody's session", err, engine.ErrLeaseLost)
 
 	no := want
-	no.ID, err = s.OpenSession(ctx, want)
+	no.ID, err = s.OpenSession(ctx, held(t, s, want.UserID), want)
 	must(t, err)
 	no.Result = ""
-	if err := s.CloseSession(ctx, engine.Outcome{Session: no}); err == nil {
+	if err := s.CloseSession(ctx, held(t, s, no.UserID), engine.Outcome{Session: no}); err == nil {
 		t.Error("a session ended without a result")
 	}
 }
@@ -337,7 +417,7 @@ func TestOutcomeOfACycle(t *testing.T) {
 			office(t, s)
 			ctx := t.Context()
 			u := staff(t, s, 1)[0]
-			id, err := s.OpenSession(ctx, engine.Session{UserID: u.ID, Trigger: engine.TriggerForce, Started: t0})
+			id, err := s.OpenSession(ctx, held(t, s, u.ID), engine.Session{UserID: u.ID, Trigger: engine.TriggerForce, Started: t0})
 			must(t, err)
 			now := u
 			now.Sync, now.Cause, now.Reason = tt.user.Sync, tt.user.Cause, tt.user.Reason
@@ -346,7 +426,7 @@ func TestOutcomeOfACycle(t *testing.T) {
 
 			tt.outcome.Session = engine.Session{ID: id, UserID: u.ID, Started: t0, Ended: t0.Add(1), Result: engine.ResultDone}
 			tt.outcome.Activities = []engine.Activity{{Time: t0, Type: "x", User: u.Email}}
-			must(t, s.CloseSession(ctx, tt.outcome))
+			must(t, s.CloseSession(ctx, held(t, s, u.ID), tt.outcome))
 			want := tt.want
 			want.ID, want.Email, want.Name, want.Org, want.CRMUser, want.MailboxID = u.ID, u.Email, u.Name, u.Org, u.CRMUser, u.MailboxID
 			want.Mailbox, want.AddIn, want.LastStart = u.Mailbox, u.AddIn, t0

@@ -128,12 +128,9 @@ func (s *Store) ExpiredOps(ctx context.Context, user int64, entity record.Entity
 
 // Intend makes writes durable before they are sent. Nothing but ids and hashes of what
 // is to be written is stored.
-func (s *Store) Intend(ctx context.Context, user int64, entity record.Entity, intents []engine.Intent) error {
-	if len(intents) == 0 {
-		return nil
-	}
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		replica, err := makeReplica(ctx, tx, user, entity)
+func (s *Store) Intend(ctx context.Context, l engine.Lease, entity record.Entity, intents []engine.Intent) error {
+	return s.underLease(ctx, l, func(ctx context.Context, tx *sql.Tx) (err error) {
+		replica, err := makeReplica(ctx, tx, l.User, entity)
 		if err != nil {
 			return err
 		}

@@ -71,7 +71,17 @@ func contacts(user, n int) []reconcile.Link {
 
 func settle(tb testing.TB, s *Store, user int64, set engine.Settlement) {
 	tb.Helper()
-	must(tb, s.Settle(tb.Context(), user, record.Contacts, set))
+	must(tb, s.Settle(tb.Context(), held(tb, s, user), record.Contacts, set))
+}
+
+// held returns the test's lease of a user. There is none of a user who is not there.
+func held(tb testing.TB, s *Store, user int64) engine.Lease {
+	tb.Helper()
+	l := engine.Lease{User: user, Holder: "me"}
+	if _, _, err := s.AcquireLease(tb.Context(), l, t0); err != nil && !errors.Is(err, admin.ErrNotFound) {
+		tb.Fatal(err)
+	}
+	return l
 }
 
 func linksOf(tb testing.TB, s *Store, user int64) []reconcile.Link {
@@ -227,7 +237,7 @@ func TestAMailboxIDBelongsToOneLink(t *testing.T) {
 			t.Parallel()
 			s, user := withUser(t)
 			settle(t, s, user, engine.Settlement{Links: tt.stored})
-			err := s.Settle(t.Context(), user, record.Contacts, engine.Settlement{Links: tt.put})
+			err := s.Settle(t.Context(), held(t, s, user), record.Contacts, engine.Settlement{Links: tt.put})
 			if (err != nil) != tt.refused {
 				t.Fatalf("settle: %v", err)
 			}
@@ -301,7 +311,7 @@ func TestTombstonesAndExpiredOperationsAreKept30Days(t *testing.T) {
 	old.State, old.Since = reconcile.Ended, t0
 	young.State, young.Since = reconcile.Ended, t0.Add(time.Second)
 	unlinked.State, unlinked.Since = reconcile.Unlinked, t0
-	must(t, s.Intend(t.Context(), user, record.Contacts, []engine.Intent{
+	must(t, s.Intend(t.Context(), held(t, s, user), record.Contacts, []engine.Intent{
 		{Op: op(1), Side: record.Mailbox, Kind: reconcile.Create, CRMID: "c1", Link: old, Created: t0},
 		{Op: op(2), Side: record.Mailbox, Kind: reconcile.Create, CRMID: "c2", Link: young, Created: t0},
 	}))
@@ -311,10 +321,10 @@ func TestTombstonesAndExpiredOperationsAreKept30Days(t *testing.T) {
 	cycle := func(at time.Time) {
 		t.Helper()
 		o := engine.Session{UserID: user, Trigger: engine.TriggerSchedule, Started: at}
-		id, err := s.OpenSession(t.Context(), o)
+		id, err := s.OpenSession(t.Context(), held(t, s, o.UserID), o)
 		must(t, err)
 		o.ID, o.Ended, o.Result = id, at, engine.ResultUnchanged
-		must(t, s.CloseSession(t.Context(), engine.Outcome{Session: o}))
+		must(t, s.CloseSession(t.Context(), held(t, s, o.UserID), engine.Outcome{Session: o}))
 	}
 	cycle(t0.Add(kept))
 	same(t, "links after 30 days", linksOf(t, s, user), []reconcile.Link{old, young, unlinked})
@@ -328,10 +338,7 @@ func TestTombstonesAndExpiredOperationsAreKept30Days(t *testing.T) {
 func TestSettleOfAnUnknownUser(t *testing.T) {
 	t.Parallel()
 	s, _ := withUser(t)
-	err := s.Settle(t.Context(), 999, record.Contacts, engine.Settlement{Links: contacts(1, 1)})
-	if !errors.Is(err, admin.ErrNotFound) {
-		t.Errorf("got %v", err)
-	}
+	wants(t, "nobody", s.Settle(t.Context(), held(t, s, 999), record.Contacts, engine.Settlement{Links: contacts(1, 1)}), engine.ErrLeaseLost)
 }
 
 // The planner has been seen to read all of a user's links for each one that was asked

@@ -192,9 +192,9 @@ func TestUpdateUsers(t *testing.T) {
 	ctx := t.Context()
 	must(t, s.AddOrganization(ctx, roster.Organization{Name: "US", CRM: "sf", Mail: "m365", Access: roster.Application}))
 	u := staff(t, s, 2)
-	id, err := s.OpenSession(ctx, engine.Session{UserID: u[0].ID, Trigger: engine.TriggerForce, Started: t0})
+	id, err := s.OpenSession(ctx, held(t, s, u[0].ID), engine.Session{UserID: u[0].ID, Trigger: engine.TriggerForce, Started: t0})
 	must(t, err)
-	must(t, s.CloseSession(ctx, engine.Outcome{
+	must(t, s.CloseSession(ctx, held(t, s, u[0].ID), engine.Outcome{
 		Session: engine.Session{ID: id, UserID: u[0].ID, Ended: t0, Result: engine.ResultDone},
 		Success: true, PressureSince: t0,
 	}))
@@ -248,7 +248,7 @@ func TestMailboxesStayUniqueWhenAnOrganizationMoves(t *testing.T) {
 	must(t, errors.Join(append(results, err)...))
 	us.Mail = "m365"
 	wants(t, "two users of one mailbox", s.UpdateOrganization(ctx, us), admin.ErrExists)
-	must(t, s.DeleteUser(ctx, mustFind(t, s, "a").ID))
+	must(t, s.DeleteUser(ctx, held(t, s, mustFind(t, s, "a").ID)))
 	must(t, s.UpdateOrganization(ctx, us))
 	results, err = s.AddUsers(ctx, []roster.User{{Email: "a", MailboxID: "m"}}, nil)
 	must(t, err)
@@ -291,13 +291,9 @@ func TestMembersComeInTheOrderTheyHaveWaited(t *testing.T) {
 func everything(t *testing.T, s *Store, u roster.User) {
 	t.Helper()
 	ctx := t.Context()
-	_, ok, err := s.AcquireLease(ctx, u.ID, "me", t0, t0.Add(time.Hour))
-	if !ok {
-		t.Fatal("no lease", err)
-	}
-	id, err := s.OpenSession(ctx, engine.Session{UserID: u.ID, Trigger: engine.TriggerSchedule, Started: t0})
+	id, err := s.OpenSession(ctx, held(t, s, u.ID), engine.Session{UserID: u.ID, Trigger: engine.TriggerSchedule, Started: t0})
 	must(t, err)
-	must(t, s.Intend(ctx, u.ID, record.Contacts, []engine.Intent{
+	must(t, s.Intend(ctx, held(t, s, u.ID), record.Contacts, []engine.Intent{
 		{Op: op(1), Side: record.Mailbox, Kind: reconcile.Create, CRMID: "c1", Created: t0},
 		{Op: op(2), Side: record.Mailbox, Kind: reconcile.Create, CRMID: "c2", Created: t0},
 	}))
@@ -348,11 +344,11 @@ func TestDeleteUserLeavesTheAuditAndTheOthers(t *testing.T) {
 		}
 	}
 	everything(t, s, u[1])
-	must(t, s.DeleteUser(t.Context(), u[1].ID, engine.Activity{Type: "user.removed", User: u[1].Email}))
+	must(t, s.DeleteUser(t.Context(), held(t, s, u[1].ID), engine.Activity{Type: "user.removed", User: u[1].Email}))
 	before["activities"] += 2
 	before["users"]--
 	same(t, "rows after the delete", rows(t, s), before)
-	wants(t, "twice", s.DeleteUser(t.Context(), u[1].ID), admin.ErrNotFound)
+	wants(t, "twice", s.DeleteUser(t.Context(), held(t, s, u[1].ID)), engine.ErrLeaseLost)
 	if n := len(linksOf(t, s, u[0].ID)); n != 3 {
 		t.Errorf("the other user has %d links left", n)
 	}
@@ -377,7 +373,7 @@ func TestForgetMailbox(t *testing.T) {
 	if n, err := s.HeldDeletes(ctx, u[0].ID); n != 1 || err != nil {
 		t.Errorf("%d deletes are held, %v", n, err)
 	}
-	must(t, s.ForgetMailbox(ctx, u[0].ID, roster.NotInitialized, engine.Activity{Type: "mailbox.reset", User: u[0].Email}))
+	must(t, s.ForgetMailbox(ctx, held(t, s, u[0].ID), roster.NotInitialized, engine.Activity{Type: "mailbox.reset", User: u[0].Email}))
 	if ls := linksOf(t, s, u[0].ID); len(ls) != 0 {
 		t.Errorf("links are left: %v", ls)
 	}
@@ -405,12 +401,12 @@ func TestForgetMailbox(t *testing.T) {
 	if n := len(linksOf(t, s, u[1].ID)); n != 3 {
 		t.Errorf("the other user has %d links left", n)
 	}
-	wants(t, "nobody", s.ForgetMailbox(ctx, 999, roster.Resetting), admin.ErrNotFound)
-	must(t, s.MarkMailbox(ctx, u[0].ID, roster.Resetting))
+	wants(t, "nobody", s.ForgetMailbox(ctx, held(t, s, 999), roster.Resetting), engine.ErrLeaseLost)
+	must(t, s.MarkMailbox(ctx, held(t, s, u[0].ID), roster.Resetting))
 	if m := mustFind(t, s, u[0].Email).Mailbox; m != roster.Resetting {
 		t.Errorf("mailbox is %s", m)
 	}
-	wants(t, "nobody", s.MarkMailbox(ctx, 999, roster.Resetting), admin.ErrNotFound)
+	wants(t, "nobody", s.MarkMailbox(ctx, held(t, s, 999), roster.Resetting), engine.ErrLeaseLost)
 }
 
 func TestOrphans(t *testing.T) {

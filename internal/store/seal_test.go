@@ -30,7 +30,7 @@ func TestTheFileHoldsNoContentOfRecords(t *testing.T) {
 	}
 	link := contact(1, 1, 1)
 	link.CRM.Base, link.Mailbox.Base = h.Record(person), h.Record(person)
-	must(t, s.Intend(t.Context(), user, record.Contacts, []engine.Intent{{
+	must(t, s.Intend(t.Context(), held(t, s, user), record.Contacts, []engine.Intent{{
 		Op: op(1), Side: record.CRM, Kind: reconcile.Update, CRMID: "c", MailboxID: "m", Link: link, MoveCRM: link.CRM.Base, Created: t0,
 	}}))
 	settle(t, s, user, engine.Settlement{

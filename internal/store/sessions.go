@@ -96,24 +96,20 @@ func (s *Store) Session(ctx context.Context, id int64) (o engine.Session, err er
 // OpenSession stores the start of a cycle, and when the user's last cycle started, and
 // returns the session's number. A session of the same user that was never closed is
 // closed as interrupted, at the new one's start.
-func (s *Store) OpenSession(ctx context.Context, o engine.Session) (id int64, err error) {
-	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+func (s *Store) OpenSession(ctx context.Context, l engine.Lease, o engine.Session) (id int64, err error) {
+	err = s.underLease(ctx, l, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := run(ctx, tx, `
 			UPDATE sessions
 			SET
 				ended = ?,
 				result = 'interrupted'
 			WHERE user_id = ?
-			AND ended = 0`, nanos(o.Started), o.UserID)
+			AND ended = 0`, nanos(o.Started), l.User)
 		if err != nil {
 			return err
 		}
-		n, err := run(ctx, tx, `UPDATE users SET last_start = ? WHERE id = ?`, nanos(o.Started), o.UserID)
-		if err != nil {
+		if _, err := run(ctx, tx, `UPDATE users SET last_start = ? WHERE id = ?`, nanos(o.Started), l.User); err != nil {
 			return err
-		}
-		if n == 0 {
-			return noUser(o.UserID)
 		}
 		return tx.QueryRowContext(ctx, `
 			INSERT INTO sessions (
@@ -122,29 +118,34 @@ func (s *Store) OpenSession(ctx context.Context, o engine.Session) (id int64, er
 				started
 			)
 			VALUES (?, ?, ?)
-			RETURNING id`, o.UserID, o.Trigger, nanos(o.Started)).Scan(&id)
+			RETURNING id`, l.User, o.Trigger, nanos(o.Started)).Scan(&id)
 	})
 	return id, err
 }
 
 // CloseSession stores the end of a cycle and what it means for the user, and forgets
-// what has been kept for 30 days. It returns engine.ErrLeaseLost, and stores nothing, if
-// the session was closed already: another run took the user over. A cycle that was asked
-// for after this one had started stays queued.
-func (s *Store) CloseSession(ctx context.Context, o engine.Outcome) error {
+// what has been kept for 30 days. If another run has taken the user over only the session
+// is stored; if that run has closed it already, nothing is and engine.ErrLeaseLost is
+// returned. A cycle that was asked for after this one had started stays queued, unless it
+// was by a clock that ran ahead.
+func (s *Store) CloseSession(ctx context.Context, l engine.Lease, o engine.Outcome) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := endSession(ctx, tx, o.Session); err != nil {
 			return err
 		}
-		user := o.Session.UserID
-		_, err := run(ctx, tx, `
+		user := l.User
+		held, err := holds(ctx, tx, l)
+		if !held || err != nil {
+			return err
+		}
+		_, err = run(ctx, tx, `
 			UPDATE users
 			SET
 				next_due = ?,
 				failures = ?,
 				pressure_since = ?,
 				last_success = CASE WHEN ? THEN ? ELSE last_success END,
-				queued = queued AND forced_at > ?
+				queued = queued AND forced_at > ? AND forced_at <= ?
 			WHERE id = ?`,
 			nanos(o.NextDue),
 			o.Failures,
@@ -152,6 +153,7 @@ func (s *Store) CloseSession(ctx context.Context, o engine.Outcome) error {
 			o.Success,
 			nanos(o.Session.Ended),
 			nanos(o.Session.Started),
+			nanos(o.Session.Ended.Add(engine.LeaseTime)),
 			user,
 		)
 		if err != nil {

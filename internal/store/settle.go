@@ -39,8 +39,9 @@ const (
 
 // Settle stores what became of writes, and everything that follows from it, in the order
 // of the settlement's fields.
-func (s *Store) Settle(ctx context.Context, user int64, entity record.Entity, set engine.Settlement) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+func (s *Store) Settle(ctx context.Context, l engine.Lease, entity record.Entity, set engine.Settlement) error {
+	user := l.User
+	return s.underLease(ctx, l, func(ctx context.Context, tx *sql.Tx) error {
 		replica, err := makeReplica(ctx, tx, user, entity)
 		if err != nil {
 			return err

@@ -332,18 +332,13 @@ func (s *Store) UpdateUsers(ctx context.Context, users []roster.User, a []engine
 	})
 }
 
-// DeleteUser removes a user with all that is stored of him but the audit, or returns
-// admin.ErrNotFound.
-func (s *Store) DeleteUser(ctx context.Context, id int64, a ...engine.Activity) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		n, err := run(ctx, tx, `DELETE FROM users WHERE id = ?`, id)
-		if err != nil {
+// DeleteUser removes a user with all that is stored of him but the audit.
+func (s *Store) DeleteUser(ctx context.Context, l engine.Lease, a ...engine.Activity) error {
+	return s.underLease(ctx, l, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := run(ctx, tx, `DELETE FROM users WHERE id = ?`, l.User); err != nil {
 			return err
 		}
-		if n == 0 {
-			return noUser(id)
-		}
-		if _, err := run(ctx, tx, `DELETE FROM settings WHERE level = 'user' AND subject = ?`, strconv.FormatInt(id, 10)); err != nil {
+		if _, err := run(ctx, tx, `DELETE FROM settings WHERE level = 'user' AND subject = ?`, strconv.FormatInt(l.User, 10)); err != nil {
 			return err
 		}
 		return appendActivities(ctx, tx, a)
@@ -351,9 +346,9 @@ func (s *Store) DeleteUser(ctx context.Context, id int64, a ...engine.Activity) 
 }
 
 // MarkMailbox stores the state of a user's mailbox.
-func (s *Store) MarkMailbox(ctx context.Context, user int64, state roster.MailboxState) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return markMailbox(ctx, tx, user, state)
+func (s *Store) MarkMailbox(ctx context.Context, l engine.Lease, state roster.MailboxState) error {
+	return s.underLease(ctx, l, func(ctx context.Context, tx *sql.Tx) error {
+		return markMailbox(ctx, tx, l.User, state)
 	})
 }
 
@@ -368,18 +363,18 @@ func markMailbox(ctx context.Context, tx *sql.Tx, user int64, state roster.Mailb
 // ForgetMailbox removes all that hangs on a user's mailbox (links, intents, replicas,
 // issues, held deletes), so that the next cycle starts with a first sync, and stores the
 // mailbox's state. Sessions, conflicts and the audit stay.
-func (s *Store) ForgetMailbox(ctx context.Context, user int64, state roster.MailboxState, a ...engine.Activity) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+func (s *Store) ForgetMailbox(ctx context.Context, l engine.Lease, state roster.MailboxState, a ...engine.Activity) error {
+	return s.underLease(ctx, l, func(ctx context.Context, tx *sql.Tx) error {
 		for _, from := range []string{
 			`DELETE FROM replicas WHERE user_id = ?`,
 			`DELETE FROM issues WHERE user_id = ?`,
 			`DELETE FROM held WHERE user_id = ?`,
 		} {
-			if _, err := run(ctx, tx, from, user); err != nil {
+			if _, err := run(ctx, tx, from, l.User); err != nil {
 				return err
 			}
 		}
-		if err := markMailbox(ctx, tx, user, state); err != nil {
+		if err := markMailbox(ctx, tx, l.User, state); err != nil {
 			return err
 		}
 		return appendActivities(ctx, tx, a)

@@ -14,6 +14,7 @@ package admin
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/crmsync/crmsync/internal/sync/engine"
@@ -24,9 +25,9 @@ import (
 // Leases keep a mailbox from being prepared or torn down while a cycle runs in it.
 // The methods are those of engine.State.
 type Leases interface {
-	AcquireLease(ctx context.Context, user int64, holder string, now, until time.Time) (current string, ok bool, err error)
-	RenewLease(ctx context.Context, user int64, holder string, until time.Time) error
-	ReleaseLease(ctx context.Context, user int64, holder string) error
+	AcquireLease(ctx context.Context, l engine.Lease, now time.Time) (current string, ok bool, err error)
+	RenewLease(ctx context.Context, l engine.Lease, now time.Time) error
+	ReleaseLease(ctx context.Context, l engine.Lease) error
 }
 
 // Admin carries out what administrators ask for.
@@ -40,9 +41,11 @@ type Admin struct {
 	Tick func(d time.Duration) (<-chan time.Time, func())
 	// Actor is who asks, for the audit.
 	Actor string
-	// Holder names this process in leases; Alive tells whether the process that a
-	// holder names still runs, true if that cannot be known.
+	// Holder names this process in leases, to which each piece of work adds its own
+	// name; Alive tells whether the process that a holder names still runs, true if that
+	// cannot be known. Random is a source of randomness, safe for concurrent use.
 	Holder string
+	Random io.Reader
 	Alive  func(holder string) bool
 	// Install identifies the installation in the claims of mailboxes.
 	Install string

@@ -76,7 +76,7 @@ func newWorld(t *testing.T) *world {
 		Store: st.Admin(), Leases: st, Systems: w.systems,
 		Now:   func() time.Time { return w.now },
 		Tick:  func(time.Duration) (<-chan time.Time, func()) { return nil, func() {} },
-		Actor: "root", Holder: "me", Alive: func(holder string) bool { return holder != "dead" },
+		Actor: "root", Holder: "me", Random: rand.NewChaCha8([32]byte{2}), Alive: func(holder string) bool { return holder != "dead" },
 		Install: st.Install(),
 	}
 	for _, name := range []string{"ann", "bob", "cid"} {
@@ -137,6 +137,23 @@ func (w *world) put(name string, edit func(*roster.User)) {
 	w.ok(w.Store.UpdateUsers(w.t.Context(), []roster.User{u}, nil))
 }
 
+// settle stores a settlement for a user, as a cycle does.
+func (w *world) settle(name string, set engine.Settlement) {
+	w.t.Helper()
+	w.leased(name, func(l engine.Lease) { w.ok(w.state.Settle(w.t.Context(), l, record.Contacts, set)) })
+}
+
+// leased holds a user's lease while something is done.
+func (w *world) leased(name string, do func(engine.Lease)) {
+	w.t.Helper()
+	l := engine.Lease{User: w.user(name).ID, Holder: "a cycle"}
+	if _, ok, err := w.state.AcquireLease(w.t.Context(), l, w.now); !ok || err != nil {
+		w.t.Fatal("no lease", err)
+	}
+	do(l)
+	w.ok(w.state.ReleaseLease(w.t.Context(), l))
+}
+
 // synced gives a user an initialized mailbox with n copies that are linked, and
 // returns their ids.
 func (w *world) synced(name string, n int) []string {
@@ -154,7 +171,7 @@ func (w *world) synced(name string, n int) []string {
 			CRM: reconcile.Half{ID: crm}, Mailbox: reconcile.Half{ID: id}, State: reconcile.Linked, Since: w.now,
 		})
 	}
-	w.ok(w.state.Settle(ctx, w.user(name).ID, record.Contacts, set))
+	w.settle(name, set)
 	return ids
 }
 
@@ -625,7 +642,7 @@ func TestALeaseKeepsMailboxesAlone(t *testing.T) {
 	w.everybody()
 	w.synced("ann", 1)
 	take := func(holder string) {
-		if _, ok, err := w.state.AcquireLease(ctx, w.user("ann").ID, holder, w.now, w.now.Add(time.Minute)); err != nil || !ok {
+		if _, ok, err := w.state.AcquireLease(ctx, engine.Lease{User: w.user("ann").ID, Holder: holder}, w.now); err != nil || !ok {
 			t.Fatal(ok, err)
 		}
 	}
@@ -641,7 +658,7 @@ func TestALeaseKeepsMailboxesAlone(t *testing.T) {
 			t.Errorf("%s while a cycle runs: %+v", name, got)
 		}
 	}
-	w.ok(w.state.ReleaseLease(ctx, w.user("ann").ID, "cycle"))
+	w.ok(w.state.ReleaseLease(ctx, engine.Lease{User: w.user("ann").ID, Holder: "cycle"}))
 	t.Log("a lease that a dead process has left is taken over, and given back")
 	take("dead")
 	w.results(w.ResetMailbox(ctx, w.only("ann"), admin.ResetOptions{}), engine.ResultDone)
@@ -668,8 +685,9 @@ func TestAResetThatLosesItsLeaseStops(t *testing.T) {
 		got = w.ResetMailbox(ctx, w.only("ann"), admin.ResetOptions{})
 	}()
 	<-waiting.reached
-	w.ok(w.state.ReleaseLease(ctx, user, "me"))
-	if _, ok, err := w.state.AcquireLease(ctx, user, "another", w.now, w.now.Add(time.Hour)); err != nil || !ok {
+	holder, err := w.Store.Lease(ctx, user, w.now)
+	w.ok(errors.Join(err, w.state.ReleaseLease(ctx, engine.Lease{User: user, Holder: holder})))
+	if _, ok, err := w.state.AcquireLease(ctx, engine.Lease{User: user, Holder: "another"}, w.now); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
 	ticks <- w.now
@@ -710,7 +728,7 @@ func TestDelete(t *testing.T) {
 	ctx := t.Context()
 	w.everybody()
 	w.synced("ann", 2)
-	if _, _, err := w.state.AcquireLease(ctx, w.user("bob").ID, "cycle", w.now, w.now.Add(time.Minute)); err != nil {
+	if _, _, err := w.state.AcquireLease(ctx, engine.Lease{User: w.user("bob").ID, Holder: "cycle"}, w.now); err != nil {
 		t.Fatal(err)
 	}
 	w.put("cid", func(u *roster.User) { u.AddIn = roster.AddInInstalled })

@@ -74,11 +74,11 @@ func (a *Admin) Delete(ctx context.Context, users []roster.User, b Bulk) []Outco
 		if len(against) > 0 {
 			return stopped(u.Email, deleteRefused(against))
 		}
-		err = a.underLease(ctx, u, b.DryRun, func(ctx context.Context) error {
+		err = a.underLease(ctx, u, b.DryRun, func(ctx context.Context, l engine.Lease) error {
 			if b.DryRun {
 				return nil
 			}
-			return a.Store.DeleteUser(ctx, u.ID, a.activity(ActivityUserRemoved, u.Email, u.Org, ""))
+			return a.Store.DeleteUser(ctx, l, a.activity(ActivityUserRemoved, u.Email, u.Org, ""))
 		})
 		if KindOf(err) == Locked {
 			err = deleteRefused([]reason{{"a session has just begun", "wait until it has ended"}})
@@ -103,7 +103,7 @@ func (a *Admin) holder(ctx context.Context, u roster.User) (string, error) {
 // mailbox is listed and remembered, so that ResetOrphans can take it out later. Only a
 // session that runs keeps a user: what it writes after he is gone nobody could find.
 func (a *Admin) ForceDelete(ctx context.Context, users []roster.User, b Bulk) []Outcome {
-	return a.eachMailbox(ctx, users, b, func(ctx context.Context, u roster.User, o roster.Organization) (Outcome, error) {
+	return a.eachMailbox(ctx, users, b, func(ctx context.Context, l engine.Lease, u roster.User, o roster.Organization) (Outcome, error) {
 		items, err := a.copies(ctx, u)
 		if err != nil {
 			return Outcome{}, err
@@ -128,7 +128,7 @@ func (a *Admin) ForceDelete(ctx context.Context, users []roster.User, b Bulk) []
 		if len(left) > 0 {
 			details += "; left behind: " + strings.Join(left, ", ")
 		}
-		if err := a.Store.DeleteUser(ctx, u.ID, a.activity(ActivityUserRemoved, u.Email, u.Org, details)); err != nil {
+		if err := a.Store.DeleteUser(ctx, l, a.activity(ActivityUserRemoved, u.Email, u.Org, details)); err != nil {
 			return Outcome{}, err
 		}
 		return done(u.Email, message), nil

@@ -55,7 +55,7 @@ func (s readOnly) UpdateUsers(context.Context, []roster.User, []engine.Activity)
 	return s.no("UpdateUsers")
 }
 
-func (s readOnly) DeleteUser(context.Context, int64, ...engine.Activity) error {
+func (s readOnly) DeleteUser(context.Context, engine.Lease, ...engine.Activity) error {
 	return s.no("DeleteUser")
 }
 
@@ -63,19 +63,19 @@ func (s readOnly) KeepOrphan(context.Context, admin.Orphan) error   { return s.n
 func (s readOnly) ForgetOrphan(context.Context, string) error       { return s.no("ForgetOrphan") }
 func (s readOnly) Record(context.Context, ...engine.Activity) error { return s.no("Record") }
 
-func (s readOnly) ForgetMailbox(context.Context, int64, roster.MailboxState, ...engine.Activity) error {
+func (s readOnly) ForgetMailbox(context.Context, engine.Lease, roster.MailboxState, ...engine.Activity) error {
 	return s.no("ForgetMailbox")
 }
 
-func (s readOnly) AcquireLease(context.Context, int64, string, time.Time, time.Time) (string, bool, error) {
+func (s readOnly) AcquireLease(context.Context, engine.Lease, time.Time) (string, bool, error) {
 	return "", false, s.no("AcquireLease")
 }
 
-func (s readOnly) RenewLease(context.Context, int64, string, time.Time) error {
+func (s readOnly) RenewLease(context.Context, engine.Lease, time.Time) error {
 	return s.no("RenewLease")
 }
 
-func (s readOnly) ReleaseLease(context.Context, int64, string) error { return s.no("ReleaseLease") }
+func (s readOnly) ReleaseLease(context.Context, engine.Lease) error { return s.no("ReleaseLease") }
 
 // readOnlyMail fails a test on any write to a mailbox.
 type readOnlyMail struct {

@@ -18,7 +18,7 @@ import (
 // switched off, because he deleted our folder, starts afresh: the next cycle is a first
 // sync.
 func (a *Admin) InitMailbox(ctx context.Context, users []roster.User, takeOver bool, b Bulk) []Outcome {
-	return a.eachMailbox(ctx, users, b, func(ctx context.Context, u roster.User, o roster.Organization) (Outcome, error) {
+	return a.eachMailbox(ctx, users, b, func(ctx context.Context, l engine.Lease, u roster.User, o roster.Organization) (Outcome, error) {
 		if u.Mailbox == roster.Resetting {
 			return Outcome{}, resetUnfinished(u)
 		}
@@ -41,7 +41,7 @@ func (a *Admin) InitMailbox(ctx context.Context, users []roster.User, takeOver b
 		if u.Off != "" {
 			// What is remembered is of a folder that is gone. It is forgotten only now, when
 			// the mailbox has been prepared, in the transaction that says so.
-			err = a.Store.ForgetMailbox(ctx, u.ID, roster.Initialized, audit)
+			err = a.Store.ForgetMailbox(ctx, l, roster.Initialized, audit)
 		} else {
 			err = a.change(ctx, u, func(u *roster.User) { u.Mailbox = roster.Initialized }, audit)
 		}
@@ -163,7 +163,7 @@ type ResetOptions struct {
 //     Trouble that may pass fails instead, unless everything is to be forgotten.
 //   - The CRM is not asked and not changed.
 func (a *Admin) ResetMailbox(ctx context.Context, users []roster.User, r ResetOptions) []Outcome {
-	return a.eachMailbox(ctx, users, r.Bulk, func(ctx context.Context, u roster.User, o roster.Organization) (Outcome, error) {
+	return a.eachMailbox(ctx, users, r.Bulk, func(ctx context.Context, l engine.Lease, u roster.User, o roster.Organization) (Outcome, error) {
 		items, err := a.copies(ctx, u)
 		if err != nil {
 			return Outcome{}, err
@@ -192,7 +192,7 @@ func (a *Admin) ResetMailbox(ctx context.Context, users []roster.User, r ResetOp
 				return Outcome{}, err
 			}
 		}
-		err = a.Store.ForgetMailbox(ctx, u.ID, roster.NotInitialized, a.activity(ActivityMailboxReset, u.Email, u.Org, message))
+		err = a.Store.ForgetMailbox(ctx, l, roster.NotInitialized, a.activity(ActivityMailboxReset, u.Email, u.Org, message))
 		if err != nil {
 			return Outcome{}, err
 		}
@@ -266,7 +266,7 @@ func (a *Admin) remove(ctx context.Context, u roster.User, o roster.Organization
 // enabled and due at once. It is a repair: a mailbox that cannot be reached stays
 // "resetting", and the next try goes on.
 func (a *Admin) ReapplyMailbox(ctx context.Context, users []roster.User, takeOver bool, b Bulk) []Outcome {
-	return a.eachMailbox(ctx, users, b, func(ctx context.Context, u roster.User, o roster.Organization) (Outcome, error) {
+	return a.eachMailbox(ctx, users, b, func(ctx context.Context, l engine.Lease, u roster.User, o roster.Organization) (Outcome, error) {
 		items, err := a.copies(ctx, u)
 		if err != nil {
 			return Outcome{}, err
@@ -282,7 +282,7 @@ func (a *Admin) ReapplyMailbox(ctx context.Context, users []roster.User, takeOve
 			}
 			if !b.DryRun {
 				// Not initialized and still enabled: if we die here, the next cycle prepares.
-				if err := a.Store.ForgetMailbox(ctx, u.ID, roster.NotInitialized); err != nil {
+				if err := a.Store.ForgetMailbox(ctx, l, roster.NotInitialized); err != nil {
 					return Outcome{}, err
 				}
 			}
@@ -406,19 +406,19 @@ func (a *Admin) ShowMailboxes(ctx context.Context, users []roster.User, b Bulk) 
 }
 
 // eachMailbox runs do for every user under his lease, with the user as he is then.
-func (a *Admin) eachMailbox(ctx context.Context, users []roster.User, b Bulk, do func(context.Context, roster.User, roster.Organization) (Outcome, error)) []Outcome {
+func (a *Admin) eachMailbox(ctx context.Context, users []roster.User, b Bulk, do func(context.Context, engine.Lease, roster.User, roster.Organization) (Outcome, error)) []Outcome {
 	orgs, err := a.organizations(ctx)
 	return b.each(ctx, users, func(ctx context.Context, _ int, u roster.User) Outcome {
 		if err != nil {
 			return stopped(u.Email, err)
 		}
 		var out Outcome
-		err := a.underLease(ctx, u, b.DryRun, func(ctx context.Context) error {
+		err := a.underLease(ctx, u, b.DryRun, func(ctx context.Context, l engine.Lease) error {
 			fresh, err := a.Store.FindUser(ctx, u.Email)
 			if err != nil {
 				return notFound("user", u.Email, "crmsync users list", err)
 			}
-			out, err = do(ctx, fresh, orgs[fresh.Org])
+			out, err = do(ctx, l, fresh, orgs[fresh.Org])
 			return err
 		})
 		if err != nil {

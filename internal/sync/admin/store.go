@@ -56,8 +56,9 @@ type Store interface {
 	// NextDue, ForcedAt, Queued and Failures.
 	UpdateUsers(ctx context.Context, users []roster.User, a []engine.Activity) error
 	// DeleteUser removes a user with all that is stored of his synchronization,
-	// sessions and issues. The audit stays.
-	DeleteUser(ctx context.Context, id int64, a ...engine.Activity) error
+	// sessions and issues. The audit stays. The user's lease must be held, or it returns
+	// engine.ErrLeaseLost.
+	DeleteUser(ctx context.Context, l engine.Lease, a ...engine.Activity) error
 	// KeepOrphan stores what a deleted user left behind in his mailbox, so that a later
 	// reset can find it; Orphan returns it, or ErrNotFound.
 	KeepOrphan(ctx context.Context, o Orphan) error
@@ -72,8 +73,9 @@ type Store interface {
 	Intents(ctx context.Context, user int64, entity record.Entity) ([]engine.Intent, error)
 	ExpiredOps(ctx context.Context, user int64, entity record.Entity, ops []record.OpID) (map[record.OpID]record.Hashes, error)
 	// ForgetMailbox removes links, intents, replicas and issues of a user, so that the
-	// next cycle starts with a first sync, and stores the user's mailbox state.
-	ForgetMailbox(ctx context.Context, user int64, state roster.MailboxState, a ...engine.Activity) error
+	// next cycle starts with a first sync, and stores the user's mailbox state. The user's
+	// lease must be held, or it returns engine.ErrLeaseLost.
+	ForgetMailbox(ctx context.Context, l engine.Lease, state roster.MailboxState, a ...engine.Activity) error
 	// Lease tells who holds the user's lease now, or "".
 	Lease(ctx context.Context, user int64, now time.Time) (string, error)
 	// HeldDeletes tells how many deletes the guard holds for the user.

@@ -297,7 +297,7 @@ func (c *cycle) writeBatch(ctx context.Context, side record.Side, ops []reconcil
 		}
 		writes[i] = c.write(o, op)
 	}
-	if err := c.e.State.Intend(ctx, c.m.User.ID, c.entity, intents); err != nil {
+	if err := c.e.State.Intend(ctx, c.lease, c.entity, intents); err != nil {
 		return stateFault("noting what is about to be written", err)
 	}
 	results := c.side(side).Apply(ctx, writes)

@@ -19,6 +19,7 @@ type cycle struct {
 	r       *runner
 	e       *Engine
 	m       Member
+	lease   Lease
 	entity  record.Entity
 	hasher  record.Hasher
 	policy  reconcile.Policy
@@ -79,7 +80,7 @@ func (r *runner) cycle(ctx context.Context, j job) Session {
 		_ = r.leases.drop(context.WithoutCancel(ctx), u.ID)
 	}()
 	c := r.newCycle(r.e, j.member)
-	c.first, c.audit = j.first, j.audit
+	c.first, c.audit, c.lease = j.first, j.audit, r.leases.lease(u.ID)
 
 	if f := r.stopped(ctx, j.member); f != nil {
 		r.refuse(&c.session, f)
@@ -90,7 +91,7 @@ func (r *runner) cycle(ctx context.Context, j job) Session {
 	work, cancel := r.leases.watch(context.WithoutCancel(ctx), u.ID)
 	defer cancel()
 
-	id, err := r.e.State.OpenSession(work, c.session)
+	id, err := r.e.State.OpenSession(work, c.lease, c.session)
 	if err != nil {
 		r.refuse(&c.session, faultOf(stateFault("opening the session", err)))
 		return c.session
@@ -102,7 +103,7 @@ func (r *runner) cycle(ctx context.Context, j job) Session {
 		err = &Fault{Code: CodeLeaseLost, Doing: "the cycle was stopped", Err: cause}
 	}
 	o := c.close(err)
-	if err := r.e.State.CloseSession(context.WithoutCancel(ctx), o); err != nil && o.Session.Result != ResultFailed {
+	if err := r.e.State.CloseSession(context.WithoutCancel(ctx), c.lease, o); err != nil && o.Session.Result != ResultFailed {
 		o.Session.Result, o.Session.Code, o.Session.Message = ResultFailed, CodeState, "closing the session: "+err.Error()
 	}
 	r.note(o.Session, brokenConnection(j.member.Org, err), err)
@@ -264,7 +265,7 @@ func (c *cycle) prepare(ctx context.Context) error {
 	if err := c.settle(ctx, Settlement{Replica: &rep}); err != nil {
 		return err
 	}
-	if err := c.e.State.MarkMailbox(ctx, c.m.User.ID, roster.Initialized); err != nil {
+	if err := c.e.State.MarkMailbox(ctx, c.lease, roster.Initialized); err != nil {
 		return stateFault("noting the mailbox as initialized", err)
 	}
 	c.log.add("mailbox prepared, folder %s", map[bool]string{true: "created", false: "adopted"}[c.created])
@@ -331,7 +332,7 @@ func (c *cycle) containerGone(ctx context.Context, err error) error {
 // settle stores a settlement under the cycle's session.
 func (c *cycle) settle(ctx context.Context, s Settlement) error {
 	s.Session, s.Now = c.session.ID, c.e.Now()
-	return stateFault("settling", c.e.State.Settle(ctx, c.m.User.ID, c.entity, s))
+	return stateFault("settling", c.e.State.Settle(ctx, c.lease, c.entity, s))
 }
 
 // commit ends the cycle: the cursors move and the issues of what was decided anew are

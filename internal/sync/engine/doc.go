@@ -5,7 +5,8 @@
 //
 // The rules that keep that promise:
 //
-//   - A user's cycle runs under his lease, in one process at a time.
+//   - A user's cycle runs under his lease, one at a time, and the state takes nothing
+//     from a cycle that has lost it.
 //   - A write is intended (Intend) before it is sent and settled (Settle) after its
 //     answer. What has no clear answer stays intended; the next cycle looks at the
 //     item, which bears the operation's id, to find out.

@@ -31,8 +31,9 @@ type Config struct {
 	Now    func() time.Time
 	// Random is a source of good randomness, safe for concurrent use.
 	Random io.Reader
-	// Holder names this process in leases; Alive tells whether the process that a
-	// holder names still runs, true if that cannot be known.
+	// Holder names this process in leases, to which each run adds its own name; Alive
+	// tells whether the process that a holder names still runs, true if that cannot be
+	// known.
 	Holder string
 	Alive  func(holder string) bool
 	// Tick returns a channel that receives every d, and a function that stops it.
@@ -101,9 +102,13 @@ func (e *Engine) Run(ctx context.Context, opts Options) ([]Session, error) {
 	if err != nil {
 		return nil, stateFault("reading the users", err)
 	}
+	leases, err := newLeaseKeeper(e)
+	if err != nil {
+		return nil, stateFault("starting the run", err)
+	}
 	r := &runner{
 		e: e, opts: opts, members: all,
-		leases: newLeaseKeeper(e),
+		leases: leases,
 		feeds:  map[feedKey]*crmFeed{}, broken: map[string]error{},
 	}
 	sessions, jobs := r.choose(selected(all, opts.Users))

@@ -2,34 +2,65 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"sync"
 	"time"
 )
 
 const (
-	// leaseTime is how long a lease lasts without being renewed.
-	leaseTime = 2 * time.Minute
+	// LeaseTime is how long a lease lasts without being renewed.
+	LeaseTime = 2 * time.Minute
 	// renewEvery leaves three chances before a lease runs out.
-	renewEvery = 30 * time.Second
+	renewEvery = LeaseTime / 4
 )
+
+// Lease is the right of one run to work on a user. What a run writes in its name is
+// refused once the user is another's, so that clocks, pauses and process numbers that
+// are used again decide only who waits for whom, never what is stored.
+type Lease struct {
+	User int64
+	// Holder names the run, as NewHolder does.
+	Holder string
+}
+
+// NewHolder returns a name for a run of a process that no other run has.
+func NewHolder(process string, random io.Reader) (string, error) {
+	var run [4]byte
+	if _, err := io.ReadFull(random, run[:]); err != nil {
+		return "", fmt.Errorf("naming the run: %w", err)
+	}
+	return fmt.Sprintf("%s (run %x)", process, run), nil
+}
+
+// LeaseExpired tells whether a lease that lasts until a time has run out. One that lasts
+// longer than twice LeaseTime from now was written by a clock that jumped, and has too:
+// a wrong clock keeps nobody waiting once it is right again. The slack is for the clocks
+// of two machines.
+func LeaseExpired(until, now time.Time) bool {
+	return !until.After(now) || until.After(now.Add(2*LeaseTime))
+}
 
 // leaseKeeper holds the leases of a run and renews them until they are given up.
 type leaseKeeper struct {
-	e    *Engine
-	mu   sync.Mutex
-	held map[int64]context.CancelCauseFunc
+	e      *Engine
+	holder string
+	mu     sync.Mutex
+	held   map[int64]context.CancelCauseFunc
 }
 
-func newLeaseKeeper(e *Engine) *leaseKeeper {
-	return &leaseKeeper{e: e, held: map[int64]context.CancelCauseFunc{}}
+func newLeaseKeeper(e *Engine) (*leaseKeeper, error) {
+	holder, err := NewHolder(e.Holder, e.Random)
+	return &leaseKeeper{e: e, holder: holder, held: map[int64]context.CancelCauseFunc{}}, err
 }
+
+func (k *leaseKeeper) lease(user int64) Lease { return Lease{User: user, Holder: k.holder} }
 
 // take takes a user's lease, also from a process that has died. If another run holds
 // it, holder says who.
 func (k *leaseKeeper) take(ctx context.Context, user int64) (holder string, err error) {
 	for range 2 {
-		now := k.e.Now()
-		current, ok, err := k.e.State.AcquireLease(ctx, user, k.e.Holder, now, now.Add(leaseTime))
+		current, ok, err := k.e.State.AcquireLease(ctx, k.lease(user), k.e.Now())
 		if err != nil {
 			return "", err
 		}
@@ -42,7 +73,7 @@ func (k *leaseKeeper) take(ctx context.Context, user int64) (holder string, err 
 		if k.e.Alive(current) {
 			return current, nil
 		}
-		if err := k.e.State.ReleaseLease(ctx, user, current); err != nil {
+		if err := k.e.State.ReleaseLease(ctx, Lease{User: user, Holder: current}); err != nil {
 			return "", err
 		}
 		holder = current
@@ -68,7 +99,7 @@ func (k *leaseKeeper) drop(ctx context.Context, user int64) error {
 	k.mu.Lock()
 	delete(k.held, user)
 	k.mu.Unlock()
-	return k.e.State.ReleaseLease(ctx, user, k.e.Holder)
+	return k.e.State.ReleaseLease(ctx, k.lease(user))
 }
 
 // start renews the held leases until the returned function is called. It goes on
@@ -105,7 +136,7 @@ func (k *leaseKeeper) renew(ctx context.Context) {
 	}
 	k.mu.Unlock()
 	for _, u := range users {
-		err := k.e.State.RenewLease(ctx, u, k.e.Holder, k.e.Now().Add(leaseTime))
+		err := k.e.State.RenewLease(ctx, k.lease(u), k.e.Now())
 		if err == nil || !isLeaseLost(err) {
 			continue
 		}

@@ -118,8 +118,8 @@ var errPlanning = errors.New("a plan writes nothing")
 // merged record is the one thing that reading settles; a plan does it in memory.
 type readOnly struct{ State }
 
-func (readOnly) Settle(context.Context, int64, record.Entity, Settlement) error { return nil }
+func (readOnly) Settle(context.Context, Lease, record.Entity, Settlement) error { return nil }
 
-func (readOnly) Intend(context.Context, int64, record.Entity, []Intent) error { return errPlanning }
+func (readOnly) Intend(context.Context, Lease, record.Entity, []Intent) error { return errPlanning }
 
-func (readOnly) MarkMailbox(context.Context, int64, roster.MailboxState) error { return errPlanning }
+func (readOnly) MarkMailbox(context.Context, Lease, roster.MailboxState) error { return errPlanning }

@@ -19,15 +19,15 @@ type State interface {
 	// waited: NextDue first, then id. With ids, only those; without, all.
 	Users(ctx context.Context, ids []int64) ([]Member, error)
 
-	// AcquireLease takes the lease of a user until a time. It is refused while
-	// another holder's lease has not expired at now; then ok is false and current
-	// says who holds it.
-	AcquireLease(ctx context.Context, user int64, holder string, now, until time.Time) (current string, ok bool, err error)
-	// RenewLease moves the expiry of a lease that holder still holds, or returns
-	// ErrLeaseLost.
-	RenewLease(ctx context.Context, user int64, holder string, until time.Time) error
+	// AcquireLease takes a lease for LeaseTime from now. It is refused while there is
+	// one that has not expired (LeaseExpired); then ok is false and current says who
+	// holds it.
+	AcquireLease(ctx context.Context, l Lease, now time.Time) (current string, ok bool, err error)
+	// RenewLease moves the expiry of a lease that is still held to LeaseTime from now,
+	// or returns ErrLeaseLost.
+	RenewLease(ctx context.Context, l Lease, now time.Time) error
 	// ReleaseLease gives a lease up; giving up what one does not hold does nothing.
-	ReleaseLease(ctx context.Context, user int64, holder string) error
+	ReleaseLease(ctx context.Context, l Lease) error
 
 	// Replica returns where a user's entity stands; the zero value if nothing is known.
 	Replica(ctx context.Context, user int64, entity record.Entity) (Replica, error)
@@ -50,10 +50,12 @@ type State interface {
 	// ExpiredOps returns those of the operation ids that were given up, each with what
 	// its write would have left in the item: Intent.Leaves.
 	ExpiredOps(ctx context.Context, user int64, entity record.Entity, ops []record.OpID) (map[record.OpID]record.Hashes, error)
-	// Intend makes writes durable before they are sent.
-	Intend(ctx context.Context, user int64, entity record.Entity, intents []Intent) error
+	// Intend makes writes durable before they are sent. Like all methods that take a
+	// lease it stores nothing and returns ErrLeaseLost unless the lease is held in the
+	// transaction that stores: a run that was overtaken can write no more.
+	Intend(ctx context.Context, l Lease, entity record.Entity, intents []Intent) error
 	// Settle stores what became of writes, and everything that follows from it.
-	Settle(ctx context.Context, user int64, entity record.Entity, s Settlement) error
+	Settle(ctx context.Context, l Lease, entity record.Entity, s Settlement) error
 
 	// OpenIssues returns the issues of a user's entity that are not resolved.
 	OpenIssues(ctx context.Context, user int64, entity record.Entity) ([]Issue, error)
@@ -67,12 +69,14 @@ type State interface {
 	MoveSharedCursor(ctx context.Context, connection string, entity record.Entity, cursor string, behind map[int64]string) error
 
 	// MarkMailbox stores the state of a user's mailbox.
-	MarkMailbox(ctx context.Context, user int64, state roster.MailboxState) error
+	MarkMailbox(ctx context.Context, l Lease, state roster.MailboxState) error
 	// OpenSession stores the start of a cycle and returns the session's number. A
 	// session of the same user that was never closed is closed as interrupted.
-	OpenSession(ctx context.Context, s Session) (int64, error)
-	// CloseSession stores the end of a cycle and what it means for the user.
-	CloseSession(ctx context.Context, o Outcome) error
+	OpenSession(ctx context.Context, l Lease, s Session) (int64, error)
+	// CloseSession stores the end of a cycle and what it means for the user. Of a cycle
+	// that has lost its lease it stores the session only, and returns ErrLeaseLost if
+	// that was closed by another run's.
+	CloseSession(ctx context.Context, l Lease, o Outcome) error
 }
 
 // Member is a user and the organization that he is in.
