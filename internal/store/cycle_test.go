@@ -241,9 +241,11 @@ func TestReplica(t *testing.T) {
 	s, user := withUser(t)
 	want := engine.Replica{
 		Container: remote.Container{ID: "id", Name: "CRM"}, MailboxCursor: "https://graph/delta?x=1", CRMCursor: "2026", FirstDone: true, Off: "why",
+		Rules: "r", AuditAfter: "a", Audited: t0, Listed: t0.Add(time.Hour),
 	}
-	settle(t, s, user, engine.Settlement{Replica: &want})
-	settle(t, s, user, engine.Settlement{}) // leaves it as it is
+	settle(t, s, user, engine.Settlement{Replica: &want, Rides: &engine.Ride{Connection: "sf", To: "2026"}})
+	settle(t, s, user, engine.Settlement{Replica: &want}) // leaves the CRM's cursor as it is
+	settle(t, s, user, engine.Settlement{})               // leaves it as it is
 	got, err := s.Replica(t.Context(), user, record.Contacts)
 	must(t, err)
 	same(t, "replica", got, want)
@@ -266,7 +268,7 @@ func TestSharedCursorLeavesRidersBehind(t *testing.T) {
 		{},                                  // was never read
 		{FirstDone: true},                   // rides with another feed
 	} {
-		settle(t, s, u[i].ID, engine.Settlement{Replica: &r})
+		settle(t, s, u[i].ID, engine.Settlement{Replica: &r, Rides: &engine.Ride{Connection: "sf", To: r.CRMCursor}})
 	}
 	cursor := func(want string) {
 		t.Helper()
@@ -275,10 +277,10 @@ func TestSharedCursorLeavesRidersBehind(t *testing.T) {
 		}
 	}
 	cursor("")
-	must(t, s.MoveSharedCursor(ctx, "sf", record.Contacts, "1", nil))
+	must(t, s.MoveSharedCursor(ctx, "sf", record.Contacts, "", "1", nil))
 	cursor("1")
 	behind := map[int64]string{u[0].ID: "1", u[2].ID: "1", u[3].ID: "1", u[4].ID: "1", 999: "1"}
-	must(t, s.MoveSharedCursor(ctx, "sf", record.Contacts, "2", behind))
+	must(t, s.MoveSharedCursor(ctx, "sf", record.Contacts, "1", "2", behind))
 	cursor("2")
 	for i, want := range []string{"1", "", "own", "", ""} {
 		r, err := s.Replica(ctx, u[i].ID, record.Contacts)
@@ -287,6 +289,24 @@ func TestSharedCursorLeavesRidersBehind(t *testing.T) {
 			t.Errorf("user %d has the cursor %q, want %q", i, r.CRMCursor, want)
 		}
 	}
+	// Another run has been faster: nothing moves, and nobody is left behind.
+	must(t, s.MoveSharedCursor(ctx, "sf", record.Contacts, "1", "3", map[int64]string{u[1].ID: "1"}))
+	must(t, s.MoveSharedCursor(ctx, "sf", record.Contacts, "", "3", map[int64]string{u[1].ID: "1"}))
+	cursor("2")
+	own := func(i int, ride engine.Ride, want string) {
+		t.Helper()
+		settle(t, s, u[i].ID, engine.Settlement{Rides: &ride})
+		r, err := s.Replica(ctx, u[i].ID, record.Contacts)
+		must(t, err)
+		if r.CRMCursor != want {
+			t.Errorf("user %d, %+v: the cursor is %q, want %q", i, ride, r.CRMCursor, want)
+		}
+	}
+	own(1, engine.Ride{Connection: "sf", From: "1", To: "9"}, "9") // the shared one has gone on
+	own(1, engine.Ride{Connection: "sf", From: "2", To: "9"}, "")
+	own(2, engine.Ride{Connection: "sf", From: "2", To: "9"}, "")
+	own(0, engine.Ride{Connection: "sf", From: "", To: "9"}, "9") // never with a run that began anew
+	own(4, engine.Ride{Connection: "sf2", From: "", To: "9"}, "9")
 	if c, err := s.SharedCursor(ctx, "sf2", record.Contacts); c != "" || err != nil {
 		t.Errorf("the other connection's cursor is %q, %v", c, err)
 	}

@@ -53,7 +53,6 @@ func putReplica(ctx context.Context, tx *sql.Tx, id int64, r engine.Replica) err
 			container_id = ?,
 			container_name = ?,
 			mailbox_cursor = ?,
-			crm_cursor = ?,
 			first_done = ?,
 			off = ?,
 			rules = ?,
@@ -64,7 +63,6 @@ func putReplica(ctx context.Context, tx *sql.Tx, id int64, r engine.Replica) err
 		r.Container.ID,
 		r.Container.Name,
 		r.MailboxCursor,
-		r.CRMCursor,
 		r.FirstDone,
 		r.Off,
 		r.Rules,
@@ -72,6 +70,24 @@ func putReplica(ctx context.Context, tx *sql.Tx, id int64, r engine.Replica) err
 		nanos(r.Audited),
 		nanos(r.Listed),
 		id,
+	)
+	return err
+}
+
+// rideOn moves the cursor of a user's own; "" rides with the shared one.
+func rideOn(ctx context.Context, tx *sql.Tx, replica int64, entity record.Entity, r engine.Ride) error {
+	_, err := run(ctx, tx, `
+		UPDATE replicas
+		SET crm_cursor = CASE
+			WHEN ?1 <> '' AND EXISTS (SELECT 1 FROM shared_cursors WHERE connection = ?2 AND entity = ?3 AND cursor = ?1) THEN ''
+			ELSE ?4
+		END
+		WHERE id = ?5`,
+		r.From,
+		r.Connection,
+		entity,
+		r.To,
+		replica,
 	)
 	return err
 }
@@ -113,12 +129,12 @@ func (s *Store) SharedCursor(ctx context.Context, connection string, entity reco
 	return cursor, err
 }
 
-// MoveSharedCursor moves it on. Each user in behind who rides with the feed gets the
-// cursor given for him as his own. A user rides if his organization has the connection,
+// MoveSharedCursor moves it on, unless it does not stand at from any more. Each user in
+// behind who rides with the feed gets the cursor given for him as his own. A user rides if his organization has the connection,
 // his first sync is done, and he has no cursor of his own.
-func (s *Store) MoveSharedCursor(ctx context.Context, connection string, entity record.Entity, cursor string, behind map[int64]string) error {
+func (s *Store) MoveSharedCursor(ctx context.Context, connection string, entity record.Entity, from, to string, behind map[int64]string) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		_, err = run(ctx, tx, `
+		moved, err := run(ctx, tx, `
 			INSERT INTO shared_cursors (
 				connection,
 				entity,
@@ -126,12 +142,14 @@ func (s *Store) MoveSharedCursor(ctx context.Context, connection string, entity 
 			)
 			VALUES (?, ?, ?)
 			ON CONFLICT (connection, entity) DO UPDATE
-			SET cursor = excluded.cursor`,
+			SET cursor = excluded.cursor
+			WHERE cursor = ?`,
 			connection,
 			entity,
-			cursor,
+			to,
+			from,
 		)
-		if err != nil || len(behind) == 0 {
+		if err != nil || moved == 0 || len(behind) == 0 {
 			return err
 		}
 		leave, err := prepare(ctx, tx, `

@@ -46,7 +46,7 @@ func TestConnections(t *testing.T) {
 	wants(t, "update of none", s.UpdateConnection(ctx, roster.Connection{Name: "no", Kind: "graph"}), admin.ErrNotFound)
 
 	must(t, s.AddOrganization(ctx, roster.Organization{Name: "o", CRM: "sf", Mail: "a", Access: roster.Application}))
-	must(t, s.MoveSharedCursor(ctx, "sf", record.Contacts, "c", nil))
+	must(t, s.MoveSharedCursor(ctx, "sf", record.Contacts, "", "c", nil))
 	wants(t, "remove a CRM in use", s.RemoveConnection(ctx, "sf"), admin.ErrInUse)
 	wants(t, "remove a mail system in use", s.RemoveConnection(ctx, "a"), admin.ErrInUse)
 	wants(t, "remove none", s.RemoveConnection(ctx, "no"), admin.ErrNotFound)

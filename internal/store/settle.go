@@ -69,6 +69,11 @@ func (s *Store) Settle(ctx context.Context, l engine.Lease, entity record.Entity
 				return err
 			}
 		}
+		if set.Rides != nil {
+			if err := rideOn(ctx, tx, replica, entity, *set.Rides); err != nil {
+				return err
+			}
+		}
 		return appendActivities(ctx, tx, set.Activities)
 	})
 }

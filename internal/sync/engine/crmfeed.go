@@ -186,6 +186,19 @@ func (r *runner) full(ctx context.Context, f *crmFeed, owner string, progress fu
 	return feed, nil
 }
 
+// ride returns where the CRM feed of a user goes on whose changes are settled. A run
+// that had to begin anew reads each user's records at another time: he goes on by
+// himself, and rides from his next cycle on.
+func (f *crmFeed) ride() Ride {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := Ride{Connection: f.key.connection, From: f.start, To: f.next}
+	if f.lost {
+		r.From = ""
+	}
+	return r
+}
+
 // done notes that a user's changes are settled.
 func (f *crmFeed) done(user int64) {
 	f.mu.Lock()
@@ -209,16 +222,7 @@ func (r *runner) moveFeeds(ctx context.Context) error {
 func (r *runner) moveFeed(ctx context.Context, f *crmFeed) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.opened || len(f.settled) == 0 && f.next == f.start {
-		return nil
-	}
-	now, err := r.e.State.SharedCursor(ctx, f.key.connection, f.key.entity)
-	if err != nil {
-		return stateFault("reading the shared cursor", err)
-	}
-	// Where another run has moved it meanwhile, it comes back to where the users of this
-	// run have read to: what is read twice does no harm.
-	if f.next == now {
+	if !f.opened || f.next == f.start {
 		return nil
 	}
 	behind := map[int64]string{}
@@ -237,6 +241,6 @@ func (r *runner) moveFeed(ctx context.Context, f *crmFeed) error {
 	for u := range f.settled {
 		delete(behind, u)
 	}
-	err = r.e.State.MoveSharedCursor(ctx, f.key.connection, f.key.entity, f.next, behind)
+	err := r.e.State.MoveSharedCursor(ctx, f.key.connection, f.key.entity, f.start, f.next, behind)
 	return stateFault("moving the shared cursor on", err)
 }

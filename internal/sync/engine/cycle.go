@@ -352,7 +352,7 @@ func (c *cycle) commit(ctx context.Context, read readTo) error {
 		}
 	}
 	rep := c.replica
-	rep.MailboxCursor, rep.CRMCursor, rep.FirstDone = read.mailbox, "", true
+	rep.MailboxCursor, rep.FirstDone = read.mailbox, true
 	if now := c.e.Now(); read.listed || rep.Listed.IsZero() {
 		rep.Listed = now
 		if rep.Audited.IsZero() {
@@ -362,8 +362,9 @@ func (c *cycle) commit(ctx context.Context, read readTo) error {
 	if c.missed > 0 {
 		s.Activities = append(s.Activities, c.missedActivity())
 	}
-	if rep != c.replica {
-		s.Replica = &rep
+	if rep != c.replica || rep.CRMCursor != "" {
+		ride := c.feed.ride()
+		s.Replica, s.Rides = &rep, &ride
 	}
 	if s.Replica != nil || s.Resolved != nil || s.Activities != nil {
 		if err := c.settle(ctx, s); err != nil {

@@ -63,10 +63,10 @@ type State interface {
 	// SharedCursor returns where the feed of a CRM connection was read to for all
 	// users who ride with it; "" if it never was.
 	SharedCursor(ctx context.Context, connection string, entity record.Entity) (string, error)
-	// MoveSharedCursor moves it on. Each user in behind has changes before the new
-	// cursor that are not settled: if he rides with the feed, he gets the cursor given
-	// for him as his own.
-	MoveSharedCursor(ctx context.Context, connection string, entity record.Entity, cursor string, behind map[int64]string) error
+	// MoveSharedCursor moves it on from a cursor to the next, unless another run has
+	// moved it meanwhile. Each user in behind has changes before the new cursor that are
+	// not settled: if he rides with the feed, he gets the cursor given for him as his own.
+	MoveSharedCursor(ctx context.Context, connection string, entity record.Entity, from, to string, behind map[int64]string) error
 
 	// MarkMailbox stores the state of a user's mailbox.
 	MarkMailbox(ctx context.Context, l Lease, state roster.MailboxState) error
@@ -92,7 +92,8 @@ type Replica struct {
 	// MailboxCursor is where the mailbox's feed was read to; "" reads everything.
 	MailboxCursor string
 	// CRMCursor is where the CRM's feed was read to for this user alone; "" if he
-	// rides with the shared cursor of the connection, or was never read.
+	// rides with the shared cursor of the connection, or was never read. It is moved by
+	// Settlement.Rides and MoveSharedCursor only.
 	CRMCursor string
 	// FirstDone: the first sync has come to its end.
 	FirstDone bool
@@ -143,13 +144,23 @@ type Settlement struct {
 	Resolved []IssueKey
 	// Conflicts are kept so that the losing values can be restored.
 	Conflicts []reconcile.Conflict
-	// Replica, if not nil, replaces where the entity stands.
+	// Replica, if not nil, replaces where the entity stands, but for CRMCursor.
 	Replica *Replica
+	// Rides, if not nil, moves the CRMCursor.
+	Rides *Ride
 	// Activities are appended to the audit.
 	Activities []Activity
 	// Session and Now are of the cycle that settles.
 	Session int64
 	Now     time.Time
+}
+
+// Ride is where a user's CRM feed goes on: with the shared cursor of his connection, if
+// that still stands at From and From is not "", else at To by himself. Another run may
+// have moved the shared cursor past what this user was given.
+type Ride struct {
+	Connection string
+	From, To   string
 }
 
 // Direction of an issue: which side the write that failed was for.
