@@ -146,6 +146,11 @@ var codes = withMeanings(map[Code]codeInfo{
 	engine.CodeOnHold:    {do: "make both sides the same by hand", command: "crmsync conflicts list USER"},
 	engine.CodeTooMany:   {do: "shorten the list"},
 	engine.CodeRestless:  {do: "nothing: it is tried again at the next cycle"},
+	engine.CodeChanged:   {exit: exitRefused, why: "what somebody did since would be lost", do: "look at the record and edit it by hand"},
+	engine.CodeGuarded: {
+		exit: exitRefused, why: "a mistake in a selection is cheaper to find before than after",
+		do: "look at what it would do with --dry-run, then name the number with --expect-deletes",
+	},
 	engine.CodeLocked: {
 		exit: exitLocked,
 		why:  "a user has one cycle at a time, on any machine", do: "wait for it to end", command: "crmsync sessions list USER",

@@ -133,47 +133,56 @@ func (s *Store) CloseSession(ctx context.Context, l engine.Lease, o engine.Outco
 		if err := endSession(ctx, tx, o.Session); err != nil {
 			return err
 		}
-		user := l.User
 		held, err := holds(ctx, tx, l)
 		if !held || err != nil {
 			return err
 		}
-		_, err = run(ctx, tx, `
-			UPDATE users
-			SET
-				next_due = ?,
-				failures = ?,
-				pressure_since = ?,
-				last_success = CASE WHEN ? THEN ? ELSE last_success END,
-				queued = queued AND forced_at > ? AND forced_at <= ?
-			WHERE id = ?`,
-			nanos(o.NextDue),
-			o.Failures,
-			nanos(o.PressureSince),
-			o.Success,
-			nanos(o.Session.Ended),
-			nanos(o.Session.Started),
-			nanos(o.Session.Ended.Add(engine.LeaseTime)),
-			user,
-		)
-		if err != nil {
-			return err
-		}
-		if o.Suspend != nil {
-			if err := suspend(ctx, tx, user, *o.Suspend); err != nil {
+		if !o.Errand {
+			if err := follow(ctx, tx, l.User, o); err != nil {
 				return err
 			}
 		}
-		if o.Resume {
-			if err := resume(ctx, tx, user); err != nil {
-				return err
-			}
-		}
-		if err := forget(ctx, tx, user, o.Session.Ended.Add(-kept)); err != nil {
+		if err := forget(ctx, tx, l.User, o.Session.Ended.Add(-kept)); err != nil {
 			return err
 		}
 		return appendActivities(ctx, tx, o.Activities)
 	})
+}
+
+// follow stores what the end of a cycle means for the user.
+func follow(ctx context.Context, tx *sql.Tx, user int64, o engine.Outcome) error {
+	_, err := run(ctx, tx, `
+		UPDATE users
+		SET
+			next_due = ?,
+			failures = ?,
+			pressure_since = ?,
+			last_success = CASE WHEN ? THEN ? ELSE last_success END,
+			queued = queued AND forced_at > ? AND forced_at <= ?
+		WHERE id = ?`,
+		nanos(o.NextDue),
+		o.Failures,
+		nanos(o.PressureSince),
+		o.Success,
+		nanos(o.Session.Ended),
+		nanos(o.Session.Started),
+		nanos(o.Session.Ended.Add(engine.LeaseTime)),
+		user,
+	)
+	if err != nil {
+		return err
+	}
+	if o.Suspend != nil {
+		if err := suspend(ctx, tx, user, *o.Suspend); err != nil {
+			return err
+		}
+	}
+	if o.Resume {
+		if err := resume(ctx, tx, user); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func endSession(ctx context.Context, tx *sql.Tx, o engine.Session) error {

@@ -96,6 +96,7 @@ func (c *cycle) applyState(ctx context.Context, plan reconcile.Plan, in reconcil
 		decided[o.CRMID] = true
 		if o.Kind == reconcile.End {
 			c.ended++
+			o.Link.Since = c.e.Now()
 		}
 		if !o.Writes() {
 			c.links[o.Link.CRM.ID] = o.Link
@@ -246,6 +247,11 @@ func (c *cycle) applyWrites(ctx context.Context, quit <-chan struct{}, plan reco
 // writeSide sends the writes of one side until they are done, the side says stop, or
 // the run is interrupted.
 func (c *cycle) writeSide(ctx context.Context, quit <-chan struct{}, side record.Side, ops []reconcile.Operation) error {
+	defer func() {
+		for _, o := range ops {
+			c.tell(o, "", &Fault{Code: CodeNotStarted, Doing: "the session ended before its turn"})
+		}
+	}()
 	size := max(c.side(side).Capabilities().BatchSize, 1)
 	for len(ops) > 0 {
 		select {
@@ -255,14 +261,15 @@ func (c *cycle) writeSide(ctx context.Context, quit <-chan struct{}, side record
 		default:
 		}
 		n := min(len(ops), size)
-		if err := c.writeBatch(ctx, side, ops[:n]); err != nil {
+		batch := ops[:n]
+		ops = ops[n:]
+		if err := c.writeBatch(ctx, side, batch); err != nil {
 			return err
 		}
 		if c.stopped(side) {
 			return nil
 		}
 		c.e.Reporter.Applied(c.m.User.Email, n)
-		ops = ops[n:]
 	}
 	return nil
 }
@@ -354,6 +361,7 @@ func (c *cycle) settleBatch(ctx context.Context, side record.Side, ops []reconci
 				res.ID = intents[i].target()
 			}
 			done[o.Kind]++
+			c.tell(o, res.ID, nil)
 			if o.Link.State == "" {
 				continue // a second item of a late write: it has no link
 			}
@@ -367,6 +375,8 @@ func (c *cycle) settleBatch(ctx context.Context, side record.Side, ops []reconci
 			}
 			c.links[l.CRM.ID], links[l.CRM.ID] = l, true
 			c.mu.Unlock()
+		case c.results != nil:
+			c.tell(o, res.ID, err)
 		case down:
 			c.mu.Lock()
 			c.unsettled = true
@@ -391,6 +401,16 @@ func (c *cycle) settleBatch(ctx context.Context, side record.Side, ops []reconci
 	}
 	slices.SortFunc(s.Links, func(a, b reconcile.Link) int { return strings.Compare(a.CRM.ID, b.CRM.ID) })
 	return c.settle(ctx, s)
+}
+
+// tell notes what became of an errand's write.
+func (c *cycle) tell(o reconcile.Operation, id string, err error) {
+	if c.results == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.results.add(resultOf(o, id, err))
 }
 
 // patience is after how many failed cycles a side on which every write of a batch fails
@@ -438,11 +458,12 @@ func (c *cycle) tally(side record.Side, done map[reconcile.OpKind]int) {
 // same cycle.
 func (c *cycle) moved(o reconcile.Operation, op record.OpID, res remote.WriteResult) reconcile.Link {
 	l, ok := c.links[o.CRMID]
+	was := l.State
 	if !ok || o.Kind == reconcile.Create {
 		l = o.Link
 	}
 	l.State, l.Since = o.Link.State, o.Link.Since
-	if l.Since.IsZero() || !ok {
+	if l.Since.IsZero() || was != l.State {
 		l.Since = c.e.Now()
 	}
 	l = l.Moved(o)

@@ -22,6 +22,12 @@ const (
 
 // close turns the end of a cycle into its session and into what it means for the user.
 func (c *cycle) close(err error) Outcome {
+	c.closeSession(err)
+	return verdict(c.m, c.session, err, c.e.Now())
+}
+
+// closeSession writes into the session how it ended.
+func (c *cycle) closeSession(err error) {
 	s := &c.session
 	s.Ended = c.e.Now()
 	if c.box != nil {
@@ -44,7 +50,7 @@ func (c *cycle) close(err error) Outcome {
 	switch {
 	case s.Code == CodeInterrupted:
 		s.Result = ResultInterrupted
-	case s.Code == CodeClaimed:
+	case s.Code == CodeClaimed, s.Code == CodeGuarded, s.Code == CodeIneffective:
 		s.Result = ResultRefused
 	case err != nil && s.Code != CodeUnsettled:
 		s.Result = ResultFailed
@@ -56,7 +62,7 @@ func (c *cycle) close(err error) Outcome {
 	if err == nil && c.missed > 0 {
 		s.Message = fmt.Sprintf("the audit found %d records that had changed without a word of the change feeds", c.missed)
 	}
-	if err == nil && c.ended > 0 {
+	if err == nil && c.ended > 0 && c.results == nil {
 		s.Message = fmt.Sprintf("%d links ended: what was deleted in the mailbox stays in the CRM", c.ended)
 		c.log.add("%s", s.Message)
 	}
@@ -64,7 +70,6 @@ func (c *cycle) close(err error) Outcome {
 		s.Result, s.CreatedCRM, s.CreatedMailbox, s.UpdatedCRM, s.UpdatedMailbox, s.DeletedCRM, s.DeletedMailbox,
 		s.Linked, s.Conflicts, s.Held, s.Issues, s.Requests)
 	s.Log = c.log.String()
-	return verdict(c.m, *s, err, c.e.Now())
 }
 
 // idle tells whether the cycle had nothing to do.

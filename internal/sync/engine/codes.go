@@ -24,6 +24,7 @@ const (
 	CodeRestless     Code = "CS2111"
 	CodeLateTwin     Code = "CS2112"
 	CodeUntold       Code = "CS2113"
+	CodeChanged      Code = "CS2114"
 	CodeLocked       Code = "CS2201"
 	CodeAccess       Code = "CS2202"
 	CodePressure     Code = "CS2203"
@@ -44,6 +45,7 @@ const (
 	CodeNotStarted   Code = "CS2218"
 	CodeSuspended    Code = "CS2219"
 	CodeUnresolvable Code = "CS2220"
+	CodeGuarded      Code = "CS2221"
 )
 
 // CodeMeanings says in a sentence what each code means, for docs/errors.md.
@@ -61,6 +63,7 @@ var CodeMeanings = map[Code]string{
 	CodeRestless:     "a record changed again and again while it was being synchronized",
 	CodeLateTwin:     "a write landed late, and a person has edited the second item that it made",
 	CodeUntold:       "the audit found a change that the change feed had not told",
+	CodeChanged:      "a record changed since, or is gone, and is left as it is",
 	CodeLocked:       "another run is working on the user",
 	CodeAccess:       "a server refuses access to the user's data",
 	CodePressure:     "a server asks for patience",
@@ -81,6 +84,7 @@ var CodeMeanings = map[Code]string{
 	CodeNotStarted:   "the run stopped before the user's turn",
 	CodeSuspended:    "the user is still suspended: the probe failed again",
 	CodeUnresolvable: "the user has no id at one of the systems",
+	CodeGuarded:      "so many deletes at once are not done unless they are expected",
 }
 
 var codeOfClass = map[remote.Class]Code{

@@ -58,6 +58,8 @@ type cycle struct {
 	// the cursors stay where they are.
 	unsettled bool
 	stop      map[record.Side]error // why no more is written to a side
+	// results, if not nil, makes the cycle an errand.
+	results *results
 }
 
 // newCycle returns a user's cycle that has not begun.

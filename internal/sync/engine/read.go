@@ -373,20 +373,30 @@ func (c *cycle) lookUp(ctx context.Context, side record.Side, ids []string) ([]r
 	}
 	var out []reconcile.Change
 	for n, got := range c.side(side).Get(ctx, ids) {
-		switch {
-		case remote.Is(got.Err, remote.ClassGone):
-			out = append(out, reconcile.Change{Kind: reconcile.Deleted, ID: ids[n]})
-		case remote.Is(got.Err, remote.ClassItem):
+		if remote.Is(got.Err, remote.ClassItem) {
 			c.unread = append(c.unread, c.unreadable(side, ids[n], got.Err))
-		case got.Err != nil:
-			return nil, remoteFault(side, "looking an item of the "+sideName(side)+" up", got.Err)
-		case got.Elsewhere, side == record.CRM && got.Item.Owner != c.m.User.CRMUser:
-			out = append(out, reconcile.Change{Kind: reconcile.OutOfScope, ID: ids[n], Version: got.Item.Version})
-		default:
-			out = append(out, c.change(side, got.Item))
+			continue
 		}
+		ch, err := c.proven(side, ids[n], got)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ch)
 	}
 	return out, nil
+}
+
+// proven returns what the answer to a reading by id proves.
+func (c *cycle) proven(side record.Side, id string, got remote.ItemResult) (reconcile.Change, error) {
+	switch {
+	case remote.Is(got.Err, remote.ClassGone):
+		return reconcile.Change{Kind: reconcile.Deleted, ID: id}, nil
+	case got.Err != nil:
+		return reconcile.Change{}, remoteFault(side, "looking an item of the "+sideName(side)+" up", got.Err)
+	case got.Elsewhere, side == record.CRM && got.Item.Owner != c.m.User.CRMUser:
+		return reconcile.Change{Kind: reconcile.OutOfScope, ID: id, Version: got.Item.Version}, nil
+	}
+	return c.change(side, got.Item), nil
 }
 
 // unreadable returns the issue of an item that a server does not hand out; the others go

@@ -315,6 +315,9 @@ type Outcome struct {
 	Suspend    *Suspension
 	Resume     bool
 	Activities []Activity
+	// Errand: the session was none of a cycle, and means nothing for the user. Only
+	// Session and Activities count.
+	Errand bool
 }
 
 // Activity is one line of the audit.
