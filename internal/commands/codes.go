@@ -36,6 +36,7 @@ const (
 	codeStrict       Code = "CS1204"
 	codeNoConnection Code = "CS1205"
 	codeNotFound     Code = "CS1206"
+	codeSeveral      Code = "CS1207"
 
 	codeSandbox Code = "CS1301"
 
@@ -120,6 +121,7 @@ var codes = withMeanings(map[Code]codeInfo{
 		do: "add the connection, or correct the name", command: "crmsync connection list",
 	},
 	codeNotFound: {exit: exitUsage, title: "there is nothing of that name or number"},
+	codeSeveral:  {exit: exitUsage, title: "the name fits several things"},
 
 	codeSandbox: {exit: exitFailure, title: "the sandbox cannot do it"},
 

@@ -26,6 +26,8 @@ func TestFieldsArePinned(t *testing.T) {
 		{"sessions show", ui.Names(sessionDetails), "session user trigger started ended result " + counts + " durationMs code message"},
 		{"issues list", ui.Names(issueFields), "issue user entity direction crmId mailboxId label code cause attempts firstSeen nextRetry state"},
 		{"issues show", ui.Names(issueDetails), "issue user entity direction crmId mailboxId label code cause attempts firstSeen nextRetry state session meaning do"},
+		{"items list", ui.Names(itemFields), "user entity state reason crmId mailboxId label since issue code"},
+		{"items explain", ui.Names(explanationFields(false)), "user entity state reason crmId mailboxId label since issue code attempts nextRetry crm mailbox crmOperation mailboxOperation differences next unplanned suppositions policy"},
 		{"conflicts list", ui.Names(conflictFields), "conflict user entity field winner kept lost crmId mailboxId session time"},
 		{"activity list", ui.Names(activityFields), "time actor type user org details hash"},
 		{"bulk verbs", ui.Names(rowFields), "user result code message"},

@@ -41,6 +41,22 @@ func (p *Page) Text(format string, args ...any) {
 	}
 }
 
+// Paragraph is a sentence that goes on over as many lines as it needs.
+func (p *Page) Paragraph(format string, args ...any) {
+	text, at := "", 0
+	for _, w := range strings.Fields(printable(fmt.Sprintf(format, args...))) {
+		width := lipgloss.Width(w)
+		if at > 0 && p.streams.Width > 0 && at+1+width > p.streams.Width {
+			p.line(text)
+			text, at = "   ", 3
+		} else if at == 0 {
+			text, at = " ", 1
+		}
+		text, at = text+" "+w, at+1+width
+	}
+	p.line(text)
+}
+
 // Item is a number of things in some state.
 func (p *Page) Item(n int, word string) {
 	p.line(fmt.Sprintf("  %5d  %s", n, p.styles.word(word)))

@@ -24,13 +24,13 @@ func newStyles(r *lipgloss.Renderer) styles {
 // here stays as it is.
 func (s styles) word(w string) string {
 	switch w {
-	case "done", "active", "enabled", "initialized", "installed", "pass", "ok", "yes", "create":
+	case "done", "active", "enabled", "initialized", "installed", "pass", "ok", "yes", "create", "in-sync":
 		return s.good.Render(w)
-	case "failed", "refused", "suspended", "delete", "parked", "fail", "disabled org":
+	case "failed", "refused", "suspended", "delete", "parked", "fail", "failing", "disabled org":
 		return s.bad.Render(w)
-	case "skipped", "interrupted", "requested", "resetting", "update", "open", "warn", "hold":
+	case "skipped", "interrupted", "requested", "resetting", "update", "open", "warn", "hold", "held":
 		return s.warn.Render(w)
-	case "unchanged", "disabled", "not started", "not-initialized", "unknown", "removed", "info", "no", "never", "settle":
+	case "unchanged", "disabled", "not started", "not-initialized", "unknown", "removed", "info", "no", "never", "settle", "excluded", "ended":
 		return s.faint.Render(w)
 	}
 	return w
