@@ -44,7 +44,12 @@ func (c *cycle) reconcile(ctx context.Context, in *reconcile.Input) (reconcile.P
 		}
 		plan := reconcile.Reconcile(*in)
 		refs := append(plan.Reread, c.versionless(plan)...)
-		if len(refs) == 0 || round == maxRereads {
+		if len(refs) == 0 {
+			return plan, nil
+		}
+		if round == maxRereads {
+			c.log.add("%d items must be read that were read already: left for the next cycle", len(refs))
+			c.unsettled = true
 			return plan, nil
 		}
 		ids := map[record.Side][]string{}
