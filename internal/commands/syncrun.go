@@ -385,7 +385,7 @@ func (app *App) dueOf(m engine.Member) (why string, run bool) {
 		return effective.State, false
 	case m.User.Queued:
 		return "forced", true
-	case m.User.NextDue.After(now):
+	case !engine.Due(m.User, now):
 		return fmt.Sprintf("not before %s", m.User.NextDue.In(app.Zone).Format("15:04:05")), false
 	case m.User.LastStart.IsZero():
 		return "never ran", true

@@ -158,7 +158,7 @@ func (r *runner) choose(members []Member) ([]Session, []job) {
 		switch {
 		case eff.State != roster.Active && (m.User.Sync != roster.Suspended || m.User.Mailbox == roster.Resetting), !m.Org.Enabled:
 			s.Result, s.Code, s.Message = ResultSkipped, CodeIneffective, eff.State+": "+eff.Fix
-		case r.opts.Due && !m.User.Queued && m.User.NextDue.After(now):
+		case r.opts.Due && !Due(m.User, now):
 			s.Result, s.Code, s.Message = ResultSkipped, CodeNotDue, "not due until "+m.User.NextDue.UTC().Format(time.RFC3339)
 		default:
 			jobs = append(jobs, job{index: len(sessions), member: m})

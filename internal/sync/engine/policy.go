@@ -1,15 +1,10 @@
 package engine
 
 import (
-	"time"
-
 	"github.com/crmsync/crmsync/internal/sync/mapping"
 	"github.com/crmsync/crmsync/internal/sync/reconcile"
 	"github.com/crmsync/crmsync/internal/sync/record"
 )
-
-// Interval is how long after the start of a cycle the next one is due.
-const Interval = 30 * time.Minute
 
 // sides are both, in the order in which they are worked.
 var sides = [2]record.Side{record.CRM, record.Mailbox}
@@ -54,22 +49,4 @@ func project(p reconcile.Policy, r record.Record) record.Record {
 		}
 	}
 	return out
-}
-
-// retryDelays are the pauses before an issue is tried again; after the last it is once
-// a day, and after maxAttempts only when the record changes.
-var retryDelays = []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour}
-
-const maxAttempts = 10
-
-// nextRetry returns when a record that has now failed so many times is tried again,
-// and whether it is parked instead.
-func nextRetry(now time.Time, attempts int) (time.Time, bool) {
-	switch {
-	case attempts >= maxAttempts:
-		return time.Time{}, true
-	case attempts <= len(retryDelays):
-		return now.Add(retryDelays[max(attempts, 1)-1]), false
-	}
-	return now.Add(24 * time.Hour), false
 }

@@ -64,12 +64,12 @@ func (r *runner) lease(ctx context.Context, m Member) (Member, *Fault) {
 	case err != nil:
 		_ = r.leases.drop(ctx, m.User.ID)
 		return m, faultOf(stateFault("reading the user", err))
+	case len(fresh) > 0 && !fresh[0].User.LastStart.Equal(m.User.LastStart):
+		_ = r.leases.drop(ctx, m.User.ID)
+		return m, &Fault{Code: CodeJustRun, Doing: "another run has just synchronized this user"}
 	case len(fresh) == 0 || fresh[0].Org != m.Org || fresh[0].User.CRMUser != m.User.CRMUser || fresh[0].User.Sync != m.User.Sync || fresh[0].User.Mailbox != m.User.Mailbox:
 		_ = r.leases.drop(ctx, m.User.ID)
 		return m, &Fault{Code: CodeIneffective, Doing: "the user was changed while the run was starting"}
-	case !fresh[0].User.LastStart.Equal(m.User.LastStart):
-		_ = r.leases.drop(ctx, m.User.ID)
-		return m, &Fault{Code: CodeJustRun, Doing: "another run has just synchronized this user"}
 	}
 	return fresh[0], nil
 }

@@ -145,13 +145,17 @@ func (w *world) Mail(context.Context, string) (remote.Mail, error) {
 	return w.faults.Mail(w.mail), nil
 }
 
-func (w *world) engine() *engine.Engine {
-	return engine.New(engine.Config{
+func (w *world) engine(change ...func(*engine.Config)) *engine.Engine {
+	c := engine.Config{
 		State: w.store, Systems: w, Reporter: engine.Silent{}, Install: w.store.Install(),
 		Hasher: w.store.Hasher, Now: w.clock.Now, Random: rand.Reader,
 		Holder: "test", Alive: func(string) bool { return w.alive },
 		Tick: func(time.Duration) (<-chan time.Time, func()) { return nil, func() {} },
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	return engine.New(c)
 }
 
 // run runs everybody's cycle now and returns the sessions.
