@@ -225,7 +225,7 @@ func planOf(p engine.UserPlan) []planned {
 		}
 	}
 	for _, o := range p.Plan.Held {
-		list = append(list, operation(o, actionHeld))
+		list = append(list, operation(o.Operation, actionHeld))
 	}
 	for _, f := range p.Plan.Findings {
 		row := planned{User: p.User, Entity: p.Entity, Side: f.Side, Action: actionIssue, Label: f.Label, Reason: f.Reason}

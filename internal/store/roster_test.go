@@ -370,8 +370,8 @@ func TestForgetMailbox(t *testing.T) {
 	u := staff(t, s, 2)
 	everything(t, s, u[0])
 	everything(t, s, u[1])
-	if n, err := s.HeldDeletes(ctx, u[0].ID); n != 1 || err != nil {
-		t.Errorf("%d deletes are held, %v", n, err)
+	if d, err := s.HeldDeletes(ctx, u[0].ID); len(d) != 1 || err != nil {
+		t.Errorf("%d deletes are held, %v", len(d), err)
 	}
 	must(t, s.ForgetMailbox(ctx, held(t, s, u[0].ID), roster.NotInitialized, engine.Activity{Type: "mailbox.reset", User: u[0].Email}))
 	if ls := linksOf(t, s, u[0].ID); len(ls) != 0 {
@@ -388,8 +388,8 @@ func TestForgetMailbox(t *testing.T) {
 	if len(issues) != 0 || err != nil {
 		t.Errorf("issues are left: %v, %v", issues, err)
 	}
-	if n, err := s.HeldDeletes(ctx, u[0].ID); n != 0 || err != nil {
-		t.Errorf("%d deletes are still held, %v", n, err)
+	if d, err := s.HeldDeletes(ctx, u[0].ID); len(d) != 0 || err != nil {
+		t.Errorf("%d deletes are still held, %v", len(d), err)
 	}
 	sessions, err := s.Sessions(ctx, u[0].ID, 0)
 	if len(sessions) != 1 || err != nil {

@@ -61,6 +61,9 @@ func (s *Store) Settle(ctx context.Context, l engine.Lease, entity record.Entity
 		if err := resolveIssues(ctx, tx, user, entity, set.Resolved); err != nil {
 			return err
 		}
+		if err := s.putHeld(ctx, tx, user, entity, set); err != nil {
+			return err
+		}
 		if err := s.keepConflicts(ctx, tx, user, entity, set); err != nil {
 			return err
 		}

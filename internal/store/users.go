@@ -44,6 +44,12 @@ const userColumns = `
 			AND i.state <> 'resolved'
 			AND i.state <> 'info'
 		),
+		(
+			SELECT count(*)
+			FROM held h
+			WHERE h.user_id = u.id
+			AND h.decision = ''
+		),
 		coalesce((
 			SELECT r.entity || ': ' || r.off
 			FROM replicas r
@@ -76,6 +82,7 @@ func userFields(u *roster.User) []any {
 		&u.Failures,
 		instant{&u.PressureSince},
 		&u.Issues,
+		&u.Held,
 		&u.Off,
 	}
 }
@@ -379,14 +386,6 @@ func (s *Store) ForgetMailbox(ctx context.Context, l engine.Lease, state roster.
 		}
 		return appendActivities(ctx, tx, a)
 	})
-}
-
-// HeldDeletes tells how many deletes the guard holds for the user.
-func (s *Store) HeldDeletes(ctx context.Context, user int64) (n int, err error) {
-	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT count(*) FROM held WHERE user_id = ?`, user).Scan(&n)
-	})
-	return n, err
 }
 
 // emailKey is the form in which addresses are compared.

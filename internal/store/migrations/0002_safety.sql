@@ -49,6 +49,8 @@ CREATE TABLE held_2 (
 	reason TEXT NOT NULL,
 	held_by TEXT NOT NULL CHECK (held_by IN ('user', 'run', 'rules')),
 	since INTEGER NOT NULL,
+	-- When it was last found to be wanted still.
+	checked INTEGER NOT NULL DEFAULT 0,
 	session INTEGER NOT NULL,
 	decision TEXT NOT NULL DEFAULT '' CHECK (decision IN ('', 'allow', 'discard')),
 	CHECK (crm_id <> '' OR mailbox_id <> '')
@@ -57,6 +59,20 @@ CREATE TABLE held_2 (
 INSERT INTO held_2 (user_id, entity, side, crm_id, mailbox_id, label, reason, held_by, since, session)
 SELECT user_id, entity, side, crm_id, mailbox_id, x'', '', 'user', 0, session
 FROM held;
+
+-- Until now they were issues.
+INSERT OR IGNORE INTO held_2 (user_id, entity, side, crm_id, mailbox_id, label, reason, held_by, since, session)
+SELECT user_id, entity, substr(direction, 4), crm_id, mailbox_id, x'', '', 'user', first_seen, session
+FROM issues
+WHERE code = 'CS2105'
+AND state <> 'resolved';
+
+UPDATE issues
+SET
+	state = 'resolved',
+	next_retry = 0
+WHERE code = 'CS2105'
+AND state <> 'resolved';
 
 DROP TABLE held;
 ALTER TABLE held_2 RENAME TO held;

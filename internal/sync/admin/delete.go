@@ -29,7 +29,7 @@ func preconditions(u roster.User, holder string, held int) (against []reason, wa
 		against = append(against, reason{"a session runs (" + holder + ")", "wait until it has ended"})
 	}
 	if held > 0 {
-		against = append(against, reason{count(held, "delete is", "deletes are") + " held", "decide them, or crmsync mailbox reset " + u.Email})
+		against = append(against, reason{count(held, "delete is", "deletes are") + " held", "crmsync deletes list " + u.Email})
 	}
 	if u.AddIn == roster.AddInInstalled || u.AddIn == roster.AddInRequested {
 		warnings = append(warnings, fmt.Sprintf("the add-in stays (%s): crmsync addin remove %s", u.AddIn, u.Email))
@@ -70,7 +70,7 @@ func (a *Admin) Delete(ctx context.Context, users []roster.User, b Bulk) []Outco
 		if err != nil {
 			return stopped(u.Email, err)
 		}
-		against, warnings := preconditions(u, holder, held)
+		against, warnings := preconditions(u, holder, len(held))
 		if len(against) > 0 {
 			return stopped(u.Email, deleteRefused(against))
 		}

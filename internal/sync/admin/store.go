@@ -78,8 +78,13 @@ type Store interface {
 	ForgetMailbox(ctx context.Context, l engine.Lease, state roster.MailboxState, a ...engine.Activity) error
 	// Lease tells who holds the user's lease now, or "".
 	Lease(ctx context.Context, user int64, now time.Time) (string, error)
-	// HeldDeletes tells how many deletes the guard holds for the user.
-	HeldDeletes(ctx context.Context, user int64) (int, error)
+	// HeldDeletes are listed newest first, decided ones that no cycle has carried out yet
+	// included; user 0 means all users.
+	HeldDeletes(ctx context.Context, user int64) ([]engine.HeldDelete, error)
+	// DecideHeld stores what a person decided of held deletes, and makes their users due
+	// now, unless they are disabled. Those that are held no longer are left out; it
+	// returns how many there were.
+	DecideHeld(ctx context.Context, ids []int64, d engine.Decision, a ...engine.Activity) (int, error)
 
 	// Sessions are listed newest first; user 0 means all users; limit 0 means all.
 	Sessions(ctx context.Context, user int64, limit int) ([]engine.Session, error)

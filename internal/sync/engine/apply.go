@@ -63,7 +63,10 @@ func (c *cycle) readAgain(ctx context.Context, before reconcile.Input) (reconcil
 			ids[record.Mailbox] = append(ids[record.Mailbox], o.MailboxID)
 		}
 	}
-	in := reconcile.Input{Policy: before.Policy, Hasher: before.Hasher, Install: before.Install, First: before.First}
+	in := reconcile.Input{
+		Policy: before.Policy, Hasher: before.Hasher, Install: before.Install, First: before.First,
+		Discarded: before.Discarded,
+	}
 	var err error
 	if in.Links, err = c.linksByID(ctx, ids[record.CRM], ids[record.Mailbox]); err != nil {
 		return in, err
@@ -82,6 +85,7 @@ func (c *cycle) readAgain(ctx context.Context, before reconcile.Input) (reconcil
 func (c *cycle) giveUp(ctx context.Context) error {
 	var issues []Issue
 	for _, o := range c.again {
+		c.holds.failed(o)
 		issues = append(issues, c.issue(o, CodeRestless, "the record changed again and again while it was being synchronized"))
 	}
 	return c.settle(ctx, Settlement{Issues: issues})
@@ -104,9 +108,9 @@ func (c *cycle) applyState(ctx context.Context, plan reconcile.Plan, in reconcil
 		}
 	}
 	links = append(links, c.newVersions(in, decided)...)
-	first := Settlement{Conflicts: plan.Conflicts, Issues: append(c.findings(plan), c.unread...)}
+	first := Settlement{Held: c.holds.hold(plan.Held), Conflicts: plan.Conflicts, Issues: append(c.findings(plan), c.unread...)}
 	c.unread = nil
-	for len(links) > 0 || first.Conflicts != nil || first.Issues != nil {
+	for len(links) > 0 || len(first.Held) > 0 || first.Conflicts != nil || first.Issues != nil {
 		n := min(len(links), stateBatch)
 		first.Links, links = links[:n], links[n:]
 		if err := c.settle(ctx, first); err != nil {
@@ -172,11 +176,6 @@ func (c *cycle) findings(plan reconcile.Plan) []Issue {
 		}
 		out = append(out, c.raise(i))
 	}
-	for _, o := range plan.Held {
-		i := c.issue(o, CodeHeld, "the guard holds this delete, because too many came at once: "+o.Reason)
-		i.State = IssueOpen
-		out = append(out, i)
-	}
 	return out
 }
 
@@ -214,7 +213,6 @@ func (c *cycle) raise(i Issue) Issue {
 // count adds a plan to the session's counts. Writes count when they are applied.
 func (c *cycle) count(p reconcile.Plan) {
 	c.session.Conflicts += len(p.Conflicts)
-	c.session.Held += len(p.Held)
 	writes := 0
 	for _, o := range p.Ops {
 		if o.Kind == reconcile.LinkUp {
@@ -343,6 +341,7 @@ func (c *cycle) stamp(o reconcile.Operation, op record.OpID) record.Stamp {
 // a record that is written on both has one link.
 func (c *cycle) settleBatch(ctx context.Context, side record.Side, ops []reconcile.Operation, intents []Intent, results []remote.WriteResult) error {
 	var s Settlement
+	var ended, failed []reconcile.Operation
 	done := map[reconcile.OpKind]int{}
 	links := map[string]bool{}
 	down := c.down(side, results)
@@ -362,6 +361,7 @@ func (c *cycle) settleBatch(ctx context.Context, side record.Side, ops []reconci
 			}
 			done[o.Kind]++
 			c.tell(o, res.ID, nil)
+			ended = append(ended, o)
 			if o.Link.State == "" {
 				continue // a second item of a late write: it has no link
 			}
@@ -386,16 +386,20 @@ func (c *cycle) settleBatch(ctx context.Context, side record.Side, ops []reconci
 			c.again[o.CRMID+"\x00"+o.MailboxID] = o
 			c.mu.Unlock()
 		case remote.IsUnclear(err):
+			failed = append(failed, o)
 			// The issue names the record, so the cursors may pass it: the next cycle
 			// first finds out what became of the write, then decides the record anew.
 			s.Issues = append(s.Issues, c.issue(o, CodeUnsettled, "the outcome is unknown until the next cycle: "+err.Error()))
 		default:
+			failed = append(failed, o)
 			s.Issues = append(s.Issues, c.issue(o, codeOfClass[remote.ClassOf(err)], err.Error()))
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tally(side, done)
+	s.Unheld = c.holds.ended(ended)
+	c.holds.failed(failed...)
 	for id := range links {
 		s.Links = append(s.Links, c.links[id]) // the other side may have moved it meanwhile
 	}

@@ -22,6 +22,7 @@ const (
 
 // close turns the end of a cycle into its session and into what it means for the user.
 func (c *cycle) close(err error) Outcome {
+	c.session.Held = len(c.holds.waiting)
 	c.closeSession(err)
 	return verdict(c.m, c.session, err, c.e.Now())
 }
@@ -76,6 +77,7 @@ func (c *cycle) closeSession(err error) {
 func (c *cycle) idle() bool {
 	n := c.session.Counts
 	n.Requests = 0
+	n.Held = min(n.Held, c.holds.fresh) // what was held before is not this cycle's work
 	return n == Counts{}
 }
 

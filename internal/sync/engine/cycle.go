@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +25,6 @@ type cycle struct {
 	entity  record.Entity
 	hasher  record.Hasher
 	policy  reconcile.Policy
-	limits  reconcile.Limits
 	crm     remote.CRM
 	mail    remote.Mail
 	box     remote.Mailbox
@@ -42,6 +43,8 @@ type cycle struct {
 	// touched are the open issues whose records were decided anew.
 	touched map[IssueKey]bool
 	raised  map[IssueKey]bool
+	// holds are the deletes that the guard holds.
+	holds holds
 	// unread are the issues of items that could not be read, until they are stored.
 	unread []Issue
 	// untold are the items that are decided though their side's feed did not mention
@@ -204,6 +207,11 @@ func (c *cycle) connect(ctx context.Context) error {
 	if c.issues, err = c.e.State.OpenIssues(ctx, c.m.User.ID, c.entity); err != nil {
 		return stateFault("reading the issues", err)
 	}
+	held, err := c.e.State.Held(ctx, c.m.User.ID, c.entity)
+	if err != nil {
+		return stateFault("reading the deletes that are held", err)
+	}
+	c.holds = newHolds(held)
 	if c.hasher, err = c.e.Hasher(c.m.Org.Region); err != nil {
 		return stateFault("reading the key", err)
 	}
@@ -218,9 +226,8 @@ func (c *cycle) useContainer(at remote.Container) {
 	c.copies = c.box.Collection(c.entity, at)
 	c.policy = policyFor(c.entity, c.records.Capabilities().Mapping, c.copies.Capabilities().Mapping,
 		c.m.Org.CreateInCRM || c.r.opts.AllowCreateInCRM)
-	c.limits = reconcile.DefaultLimits(c.entity)
 	if c.r.opts.Limits != nil {
-		c.limits = *c.r.opts.Limits
+		c.policy.Guard = *c.r.opts.Limits
 	}
 }
 
@@ -316,7 +323,7 @@ func (c *cycle) containerGone(ctx context.Context, err error) error {
 	}
 	rep := Replica{Off: "the folder was deleted in the mailbox"}
 	serr := c.settle(ctx, Settlement{
-		Expired: given, Links: links, Replica: &rep,
+		Expired: given, Links: links, Unheld: slices.Collect(maps.Keys(c.holds.known)), Replica: &rep,
 		Activities: []Activity{{
 			Time: now, Actor: "engine", Type: "entity.disabled", User: c.m.User.Email, Org: c.m.Org.Name,
 			Details: string(c.entity) + ": " + rep.Off,
@@ -347,7 +354,7 @@ func (c *cycle) commit(ctx context.Context, read readTo) error {
 	if err != nil {
 		return err
 	}
-	var s Settlement
+	s := Settlement{Unheld: c.holds.over()}
 	for _, i := range c.issues {
 		if c.touched[i.IssueKey] && !c.raised[i.IssueKey] {
 			s.Resolved = append(s.Resolved, i.IssueKey)
@@ -368,12 +375,13 @@ func (c *cycle) commit(ctx context.Context, read readTo) error {
 		ride := c.feed.ride()
 		s.Replica, s.Rides = &rep, &ride
 	}
-	if s.Replica != nil || s.Resolved != nil || s.Activities != nil {
+	if s.Replica != nil || s.Resolved != nil || s.Unheld != nil || s.Activities != nil {
 		if err := c.settle(ctx, s); err != nil {
 			return err
 		}
 	}
 	c.replica = rep
+	c.holds.forget(s.Unheld)
 	c.feed.done(c.m.User.ID)
 	return nil
 }

@@ -30,7 +30,9 @@ func (c *cycle) decide(ctx context.Context, in *reconcile.Input) (reconcile.Plan
 	if err != nil {
 		return plan, stateFault("counting the links", err)
 	}
-	return reconcile.Guard(plan, linked, c.limits), nil
+	return reconcile.Guard(plan, reconcile.Guarded{
+		Links: linked, Limits: c.policy.Guard, Waiting: c.holds.waiting, Allowed: c.holds.decided(Allow),
+	}), nil
 }
 
 // maxRereads bounds how often reconcile may ask for more; it needs one round.

@@ -251,7 +251,7 @@ func (c *cycle) guardErrand(ctx context.Context, plan reconcile.Plan, o ErrandOp
 	if err != nil {
 		return plan, stateFault("counting the links", err)
 	}
-	if plan = reconcile.Guard(plan, linked, c.limits); len(plan.Held) > 0 {
+	if plan = reconcile.Guard(plan, reconcile.Guarded{Links: linked, Limits: c.policy.Guard}); len(plan.Held) > 0 {
 		c.session.Held = len(plan.Held)
 		return plan, &Fault{Code: CodeGuarded, Doing: fmt.Sprintf("it would delete %d records, more than the guard lets through; nothing was deleted", deletes)}
 	}

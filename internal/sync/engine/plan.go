@@ -24,7 +24,9 @@ type UserPlan struct {
 	// Unsettled is how many earlier writes have no clear answer yet: the plan may
 	// change once they are looked up.
 	Unsettled int
-	Err       error
+	// Waiting is how many deletes stay held that the cycle would not decide anew.
+	Waiting int
+	Err     error
 }
 
 // Plan tells what Run would do for the same options, and writes nothing anywhere.
@@ -81,6 +83,7 @@ func (r *runner) plan(ctx context.Context, m Member) UserPlan {
 		return p
 	}
 	p.Plan, p.Err = c.decide(ctx, &in)
+	p.Waiting = c.holds.standing()
 	return p
 }
 

@@ -21,6 +21,7 @@ func policyFor(entity record.Entity, crm, mailbox mapping.Table, createInCRM boo
 		CreateInCRM:        createInCRM,
 		DeletesFromMailbox: reconcile.Unlink,
 		InitialLimit:       initialLimit[entity],
+		Guard:              reconcile.DefaultLimits(entity),
 	}
 	for _, spec := range record.Specs(entity) {
 		c, okC := crm.Entry(spec.Field)

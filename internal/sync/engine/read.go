@@ -39,7 +39,7 @@ func (c *cycle) read(ctx context.Context) (reconcile.Input, readTo, error) {
 	}
 	in := reconcile.Input{
 		Policy: c.policy, Hasher: c.hasher, Install: c.e.Install,
-		First: !c.replica.FirstDone,
+		First: !c.replica.FirstDone, Discarded: c.holds.decided(Discard),
 	}
 	if in.Links, err = c.linksOf(ctx, crm, box); err != nil {
 		return in, readTo{}, err
@@ -177,6 +177,11 @@ func (c *cycle) linksOf(ctx context.Context, crm, box sideRead) ([]reconcile.Lin
 		}
 	}
 	boxIDs := idsOf(box.changes)
+	for k, d := range c.holds.known {
+		if d.due(c.e.Now()) {
+			crmIDs, boxIDs = append(crmIDs, k.CRMID), append(boxIDs, k.MailboxID)
+		}
+	}
 	if len(crmIDs) == 0 && len(boxIDs) == 0 && !slices.ContainsFunc(c.issues, c.due) {
 		return nil, nil
 	}
@@ -309,9 +314,12 @@ func (c *cycle) settleReads(ctx context.Context, side record.Side, got sideRead,
 			linked[id] = links[i]
 		}
 	}
-	named := map[string]bool{} // by an issue, which goes with its item
+	named := map[string]bool{} // by an issue or a held delete, which goes with its item
 	for _, i := range c.issues {
 		named[i.id(side)] = true
+	}
+	for k := range c.holds.known {
+		named[k.ID(side)] = true
 	}
 	last := map[string]int{} // the feed may repeat an item: the last word counts
 	for i, ch := range got.changes {
@@ -419,12 +427,12 @@ func (c *cycle) change(side record.Side, it remote.Item) reconcile.Change {
 	}
 }
 
-// addRetries adds the records of issues that are due, and of those where either side
-// has changed, so that they are decided with both sides in view. Where a record without
-// a link may need a partner, it also adds the other side's records that were left
-// without one: each of them has an issue.
+// addRetries adds the records of issues and of held deletes that are due, and of those
+// where either side has changed, so that they are decided with both sides in view. Where
+// a record without a link may need a partner, it also adds the other side's records that
+// were left without one: each of them has an issue.
 func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
-	if len(c.issues) == 0 {
+	if len(c.issues) == 0 && len(c.holds.known) == 0 {
 		return nil
 	}
 	have := map[record.Side]map[string]bool{record.CRM: idSet(in.CRM), record.Mailbox: idSet(in.Mailbox)}
@@ -436,8 +444,8 @@ func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
 	lonely := map[record.Side]bool{ // a side has something new without a link
 		record.CRM: anyLonely(in.CRM, partner[record.CRM]), record.Mailbox: anyLonely(in.Mailbox, partner[record.Mailbox]),
 	}
-	bothIDs := func(i Issue) map[record.Side]string {
-		ids := map[record.Side]string{record.CRM: i.id(record.CRM), record.Mailbox: i.id(record.Mailbox)}
+	bothIDs := func(crm, mailbox string) map[record.Side]string {
+		ids := map[record.Side]string{record.CRM: crm, record.Mailbox: mailbox}
 		for _, s := range sides {
 			if ids[s] == "" {
 				ids[s] = partner[s.Other()][ids[s.Other()]]
@@ -445,29 +453,33 @@ func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
 		}
 		return ids
 	}
-	concerned := func(i Issue) bool {
-		ids := bothIDs(i)
-		return c.due(i) || ids[record.CRM] == "" && lonely[record.CRM] || ids[record.Mailbox] == "" && lonely[record.Mailbox] ||
-			have[record.CRM][ids[record.CRM]] || have[record.Mailbox][ids[record.Mailbox]]
+	changed := func(ids map[record.Side]string) bool {
+		return have[record.CRM][ids[record.CRM]] || have[record.Mailbox][ids[record.Mailbox]]
 	}
-	// Deletes that are held are decided together, so that the guard sees them all.
-	held := slices.ContainsFunc(c.issues, func(i Issue) bool { return i.Code == CodeHeld && concerned(i) })
 	need := map[record.Side][]string{}
-	for _, i := range c.issues {
-		together := held && i.Code == CodeHeld
-		if !together && !concerned(i) {
-			continue
-		}
-		ids := bothIDs(i)
-		c.touched[i.IssueKey] = true
-		if from := i.Direction.from(); i.Code == CodeUntold && !have[from][ids[from]] {
-			c.untell(from, ids[from])
-		}
+	want := func(ids map[record.Side]string) {
 		for s, id := range ids {
 			if id != "" && !have[s][id] {
 				have[s][id] = true
 				need[s] = append(need[s], id)
 			}
+		}
+	}
+	for k, d := range c.holds.known {
+		if ids := bothIDs(k.CRMID, k.MailboxID); d.due(c.e.Now()) || changed(ids) {
+			c.holds.touched[k] = true
+			want(ids)
+		}
+	}
+	for _, i := range c.issues {
+		ids := bothIDs(i.CRMID, i.MailboxID)
+		if c.due(i) || changed(ids) ||
+			ids[record.CRM] == "" && lonely[record.CRM] || ids[record.Mailbox] == "" && lonely[record.Mailbox] {
+			c.touched[i.IssueKey] = true
+			if from := i.Direction.from(); i.Code == CodeUntold && !have[from][ids[from]] {
+				c.untell(from, ids[from])
+			}
+			want(ids)
 		}
 	}
 	for s, ids := range need {

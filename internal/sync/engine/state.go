@@ -57,6 +57,9 @@ type State interface {
 	// Settle stores what became of writes, and everything that follows from it.
 	Settle(ctx context.Context, l Lease, entity record.Entity, s Settlement) error
 
+	// Held returns the deletes that the guard holds for a user's entity, oldest first.
+	Held(ctx context.Context, user int64, entity record.Entity) ([]HeldDelete, error)
+
 	// OpenIssues returns the issues of a user's entity that are not resolved.
 	OpenIssues(ctx context.Context, user int64, entity record.Entity) ([]Issue, error)
 
@@ -142,6 +145,11 @@ type Settlement struct {
 	Issues []Issue
 	// Resolved are the items whose issues are closed.
 	Resolved []IssueKey
+	// Held are the deletes that the guard holds. One that was held before keeps its
+	// number, its beginning, its decision, and its label if none is given.
+	Held []HeldDelete
+	// Unheld are those that are held no longer: done, or not wanted any more.
+	Unheld []reconcile.DeleteKey
 	// Conflicts are kept so that the losing values can be restored.
 	Conflicts []reconcile.Conflict
 	// Replica, if not nil, replaces where the entity stands, but for CRMCursor.

@@ -30,6 +30,8 @@ func is(it *item, k ChangeKind) bool { return it != nil && it.Kind == k }
 func (p *planner) decideLinked(l *Link, c, m *item) {
 	switch {
 	case c == nil && m == nil:
+	case p.discarded(mailbox, l) && p.keepCopy(l, c, m):
+	case p.discarded(crm, l) && p.keepRecord(l, c, m):
 	case is(m, OutOfScope):
 		if is(c, Deleted) {
 			p.end(l, Ended, "deleted in the CRM; the mailbox item was moved out of our folder and stays where it is")
@@ -54,6 +56,44 @@ func (p *planner) decideLinked(l *Link, c, m *item) {
 	default:
 		p.merge(pair{link: *l, item: [2]*item{c, m}}, "")
 	}
+}
+
+// discarded reports whether a person decided against the delete of a linked item.
+func (p *planner) discarded(side int, l *Link) bool {
+	return p.in.Discarded[DeleteKey{Side: sides[side], CRMID: l.CRM.ID, MailboxID: l.Mailbox.ID}]
+}
+
+// keepCopy keeps a mailbox item that was to go with its CRM record, because a person
+// wants it, and reports whether there was anything to decide.
+func (p *planner) keepCopy(l *Link, c, m *item) bool {
+	switch {
+	case is(c, OutOfScope) && (m == nil || is(m, Present)):
+		p.end(l, Unlinked, "out of scope in the CRM; a person decided to keep the mailbox item: both stay as they are")
+	case is(c, Deleted) && m == nil:
+		p.need(mailbox, l.Mailbox.ID)
+	case is(c, Deleted) && is(m, Present):
+		p.bury(l, "deleted in the CRM; a person decided to keep the mailbox item")
+		p.create(m, Half{Op: l.Mailbox.Op}, "deleted in the CRM; a person decided to create it again from the mailbox")
+	default:
+		return false
+	}
+	return true
+}
+
+// keepRecord keeps a CRM record that was to go with its mailbox item, because a person
+// wants it, and reports whether there was anything to decide.
+func (p *planner) keepRecord(l *Link, c, m *item) bool {
+	switch {
+	case !is(m, Deleted):
+		return false
+	case c == nil:
+		p.need(crm, l.CRM.ID)
+	case is(c, Present):
+		p.create(c, l.CRM, "deleted in the mailbox; a person decided to create it again from the CRM")
+	default:
+		return false
+	}
+	return true
 }
 
 // decideOrphan is for a mailbox item that was edited while its CRM record was deleted:

@@ -47,7 +47,7 @@ func TestGuard(t *testing.T) {
 		{"no links", record.Contacts, 0, 11, 11, 0},
 	} {
 		p := deletesOf(x.crm, x.mailbox)
-		got := reconcile.Guard(p, x.linked, reconcile.DefaultLimits(x.entity))
+		got := reconcile.Guard(p, reconcile.Guarded{Links: x.linked, Limits: reconcile.DefaultLimits(x.entity)})
 		if len(got.Held) != x.held || len(got.Ops) != len(p.Ops)-x.held {
 			t.Errorf("%s: %d held, %d go on", x.name, len(got.Held), len(got.Ops))
 		}

@@ -290,6 +290,8 @@ func (m *matcher) create() {
 		case q.settled:
 		case p.in.Policy.CreateInCRM:
 			p.create(q.item, Half{}, "new in the mailbox")
+		case p.kept[mailbox][q.ID]:
+			p.create(q.item, Half{}, "a person decided to keep it")
 		default:
 			p.find(NotAllowed, q.item, nil, "new in the mailbox; creating records in the CRM is not allowed")
 		}

@@ -27,6 +27,9 @@ package reconcile
 //     dissolved and a Finding says so; the edit stays where it is.
 //   - Out of scope is no delete. A CRM record out of scope takes its mailbox copy along,
 //     unless that holds an unseen edit. A mailbox item out of scope dissolves the link.
+//   - A person may decide against a delete that the guard holds (Input.Discarded). The
+//     record is then created again on the side that lost it, in the CRM too whatever the
+//     policy; and one that is out of scope is unlinked.
 //   - An unlinked pair stays apart until its mailbox item is back, or until the CRM
 //     record changes while the policy is to recreate.
 //   - A link that ended absorbs what its items still report. If one of them is truly
@@ -84,6 +87,8 @@ type planner struct {
 	claims map[string][]*item
 	// free are the items of each side that have no link.
 	free [2][]*item
+	// kept are the items whose delete a person decided against.
+	kept [2]map[string]bool
 
 	ops       []dated
 	conflicts []Conflict
@@ -105,8 +110,16 @@ func Reconcile(in Input) Plan {
 	p := &planner{
 		in: in, fields: fieldsOf(in.Policy),
 		twins: map[string][]*item{}, claims: map[string][]*item{}, reread: map[Ref]bool{},
+		kept: [2]map[string]bool{{}, {}},
 	}
 	p.verdicts = make([]verdict, len(p.fields))
+	for k := range in.Discarded {
+		if k.Side == record.CRM {
+			p.kept[crm][k.CRMID] = true
+		} else {
+			p.kept[mailbox][k.MailboxID] = true
+		}
+	}
 	p.items = [2]map[string]*item{latest(crm, in.CRM), latest(mailbox, in.Mailbox)}
 	p.indexLinks()
 	p.readStamps()

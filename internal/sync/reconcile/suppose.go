@@ -117,15 +117,16 @@ func partnerOf(in Input, side record.Side, id string) *Change {
 func (p Plan) About(crmID, mailboxID string) Plan {
 	is := func(c, m string) bool { return crmID != "" && c == crmID || mailboxID != "" && m == mailboxID }
 	var out Plan
-	ops := func(list []Operation) (part []Operation) {
-		for _, o := range list {
-			if is(o.CRMID, o.MailboxID) {
-				part = append(part, o)
-			}
+	for _, o := range p.Ops {
+		if is(o.CRMID, o.MailboxID) {
+			out.Ops = append(out.Ops, o)
 		}
-		return part
 	}
-	out.Ops, out.Held = ops(p.Ops), ops(p.Held)
+	for _, o := range p.Held {
+		if is(o.CRMID, o.MailboxID) {
+			out.Held = append(out.Held, o)
+		}
+	}
 	for _, c := range p.Conflicts {
 		if is(c.CRMID, c.MailboxID) {
 			out.Conflicts = append(out.Conflicts, c)

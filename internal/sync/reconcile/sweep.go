@@ -72,9 +72,9 @@ func (p *planner) readStamp(it *item) {
 }
 
 // sent returns what the operation that an item bears would have left in it, if it was
-// one that was given up.
+// one that was given up. What a person decided to keep is his own, whoever wrote it.
 func (p *planner) sent(it *item) (record.Hashes, bool) {
-	if it.Stamp == nil || it.Stamp.Install != p.in.Install {
+	if it.Stamp == nil || it.Stamp.Install != p.in.Install || p.kept[it.side][it.ID] {
 		return nil, false
 	}
 	sent, late := p.in.Late[it.Stamp.Op]

@@ -151,6 +151,8 @@ type Policy struct {
 	// InitialLimit is how many CRM records a first sync brings into the mailbox, those
 	// that are linked already or match an item there included; 0 means no limit.
 	InitialLimit int
+	// Guard limits how many deletes at once go on without a person.
+	Guard Limits
 }
 
 // Input is all that a plan depends on.
@@ -172,6 +174,8 @@ type Input struct {
 	// Late holds the operations that were given up, with what each would have left in its
 	// item. An item without a link that bears such an id was written after all.
 	Late map[record.OpID]record.Hashes
+	// Discarded are the deletes that a person decided against.
+	Discarded map[DeleteKey]bool
 }
 
 // OpKind is what an operation does.
@@ -284,7 +288,7 @@ type Plan struct {
 	Conflicts []Conflict
 	Findings  []Finding
 	// Held are the deletes that the guard held back.
-	Held []Operation
+	Held []Held
 	// Reread are the items that must be read before their links can be decided: a
 	// list field is longer than the side that changed can tell.
 	Reread []Ref

@@ -145,6 +145,8 @@ type User struct {
 	PressureSince time.Time
 	// Issues is how many records cannot be synchronized now.
 	Issues int
+	// Held is how many deletes the guard holds until somebody decides.
+	Held int
 	// Off says what is switched off for the user and why, for example because he deleted
 	// our folder; "" if nothing is.
 	Off string
