@@ -12,6 +12,7 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/admin"
 	"github.com/crmsync/crmsync/internal/sync/engine"
 	"github.com/crmsync/crmsync/internal/sync/roster"
+	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
 // declared is a state seen through a configuration: the connections and organizations
@@ -110,11 +111,43 @@ func (e declaredEngine) Users(ctx context.Context, ids []int64) ([]engine.Member
 	return members, nil
 }
 
+// Settings are those stored, with what is declared in place of what is stored for the same.
+func (d *declared) Settings(ctx context.Context) ([]settings.Setting, error) {
+	stored, err := d.State.Settings(ctx)
+	return d.settle(stored), err
+}
+
+// Settings returns every value that is set.
+func (e declaredEngine) Settings(ctx context.Context) ([]settings.Setting, error) {
+	stored, err := e.State.Settings(ctx)
+	return e.declared.settle(stored), err
+}
+
+// settle puts what is declared in place of what is stored for the same.
+func (d *declared) settle(stored []settings.Setting) []settings.Setting {
+	all := slices.Clone(d.cfg.Settings)
+	for _, s := range stored {
+		if _, ok := d.setting(s); !ok {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// setting returns what is declared for the level, subject and key of a setting.
+func (d *declared) setting(s settings.Setting) (settings.Setting, bool) {
+	for _, want := range d.cfg.Settings {
+		if want.Level == s.Level && want.Subject == s.Subject && want.Key == s.Key {
+			return want, true
+		}
+	}
+	return s, false
+}
+
 // overlay returns a stored organization with what is declared of it. Whether it is
 // enabled, and the default, is not declared; what a run allowed once stays allowed.
 func overlay(have, want roster.Organization) roster.Organization {
 	want.Enabled, want.Default = have.Enabled, have.Default
-	want.CreateInCRM = want.CreateInCRM || have.CreateInCRM
 	return want
 }
 
@@ -150,6 +183,27 @@ func (d *declared) store(ctx context.Context, now time.Time, actor string) error
 			err = d.UpdateOrganization(ctx, overlay(have, want), activity("org.changed", want.Name, "from the configuration"))
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return d.storeSettings(ctx, activity)
+}
+
+// storeSettings writes the declared settings that differ from what is stored.
+func (d *declared) storeSettings(ctx context.Context, activity func(kind, org, details string) engine.Activity) error {
+	if len(d.cfg.Settings) == 0 {
+		return nil
+	}
+	stored, err := d.State.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, want := range d.cfg.Settings {
+		if slices.Contains(stored, want) {
+			continue
+		}
+		line := activity(admin.ActivitySettingsChanged, want.Subject, want.Key+" = "+want.Value+" from the configuration")
+		if err := d.SetSettings(ctx, []settings.Setting{want}, line); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,9 @@ import (
 
 	"github.com/crmsync/crmsync/internal/commands/ui"
 	"github.com/crmsync/crmsync/internal/sync/admin"
+	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/roster"
+	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
 func newOrg(app *App) *cobra.Command {
@@ -24,10 +26,12 @@ func newOrg(app *App) *cobra.Command {
 	)
 }
 
-// countedOrg is an organization with the number of its users.
+// countedOrg is an organization with the number of its users, and what its settings say
+// of records born in a mailbox.
 type countedOrg struct {
 	roster.Organization
-	Users int
+	Users       int
+	CreateInCRM bool
 }
 
 // orgFields are the fields of org list and show.
@@ -51,11 +55,7 @@ func enabledWord(enabled bool) string {
 }
 
 // countedOrgs reads the organizations with the number of their users.
-func (app *App) countedOrgs(ctx context.Context) ([]countedOrg, error) {
-	st, err := app.reading(ctx)
-	if err != nil {
-		return nil, err
-	}
+func countedOrgs(ctx context.Context, st State) ([]countedOrg, error) {
 	orgs, err := st.Organizations(ctx)
 	if err != nil {
 		return nil, err
@@ -64,9 +64,19 @@ func (app *App) countedOrgs(ctx context.Context) ([]countedOrg, error) {
 	if err != nil {
 		return nil, err
 	}
+	set, err := st.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	book := settings.NewBook(set)
 	all := make([]countedOrg, len(orgs))
 	for i, o := range orgs {
 		all[i].Organization = o
+		rules, err := book.ForOrg(o.Name).Rules(record.Contacts)
+		if err != nil {
+			return nil, err
+		}
+		all[i].CreateInCRM = rules.CreateInCRM
 		for _, u := range users {
 			if u.Org == o.Name {
 				all[i].Users++
@@ -76,11 +86,25 @@ func (app *App) countedOrgs(ctx context.Context) ([]countedOrg, error) {
 	return all, nil
 }
 
+// countedOrgOf reads one organization.
+func countedOrgOf(ctx context.Context, st State, name string) (countedOrg, error) {
+	all, err := countedOrgs(ctx, st)
+	if err != nil {
+		return countedOrg{}, err
+	}
+	i := slices.IndexFunc(all, func(o countedOrg) bool { return o.Name == name })
+	if i < 0 {
+		return countedOrg{}, fail(codeNotFound, name, "there is no organization of this name").try("crmsync org list")
+	}
+	return all[i], nil
+}
+
 type orgAddOptions struct {
 	outputOptions
 	writeOptions
-	org    roster.Organization
-	access string
+	org         roster.Organization
+	access      string
+	createInCRM bool
 }
 
 func newOrgAdd(app *App, run func(context.Context, *App, orgAddOptions) error) *cobra.Command {
@@ -112,7 +136,7 @@ are added without an organization join it.`,
 	fs.StringVar(&opts.org.Mail, "mail", "", "`CONNECTION` to the mailboxes")
 	fs.StringVar(&opts.access, "access", string(roster.Application), "how mailboxes are reached: `application` or delegated")
 	fs.StringVar(&opts.org.Region, "region", "", "`COUNTRY` in which telephone numbers without a country code are read, such as GB")
-	fs.BoolVar(&opts.org.CreateInCRM, "create-in-crm", false, "let contacts born in a mailbox be created in the CRM")
+	fs.BoolVar(&opts.createInCRM, "create-in-crm", false, "let contacts born in a mailbox be created in the CRM: sets contacts.create_in_crm")
 	mustRequire(cmd, "crm")
 	mustRequire(cmd, "mail")
 	connections := func(string) []string { return app.connectionNames(cmd.Context()) }
@@ -127,17 +151,33 @@ func runOrgAdd(ctx context.Context, app *App, opts orgAddOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := app.admin(st).AddOrganization(ctx, opts.org, opts.dryRun); err != nil {
+	ad := app.admin(st)
+	if err := ad.AddOrganization(ctx, opts.org, opts.dryRun); err != nil {
 		return err
 	}
-	app.Notice("%s organization %s; check it with: crmsync check all", wouldOr(opts.dryRun, "added"), opts.org.Name)
-	o := opts.org
+	o := countedOrg{Organization: opts.org, CreateInCRM: opts.createInCRM}
 	if !opts.dryRun {
-		if o, err = st.Organization(ctx, opts.org.Name); err != nil {
+		if opts.createInCRM {
+			if err := allowCreateInCRM(ctx, ad, opts.org.Name); err != nil {
+				return err
+			}
+		}
+		if o, err = countedOrgOf(ctx, st, opts.org.Name); err != nil {
 			return err
 		}
 	}
-	return app.print(&opts.outputOptions, ui.One(orgFields, countedOrg{Organization: o}))
+	app.Notice("%s organization %s; check it with: crmsync check all", wouldOr(opts.dryRun, "added"), opts.org.Name)
+	return app.print(&opts.outputOptions, ui.One(orgFields, o))
+}
+
+// allowCreateInCRM lets the records that are born in the mailboxes of an organization be
+// created in the CRM.
+func allowCreateInCRM(ctx context.Context, ad *admin.Admin, org string) error {
+	key, err := settings.Find(settings.CreateInCRM(record.Contacts))
+	if err != nil {
+		return err
+	}
+	return ad.ChangeOrgSetting(ctx, admin.SettingChange{Key: key, Value: "true"}, []string{org}, admin.Bulk{})[0].Err
 }
 
 type orgListOptions struct {
@@ -167,7 +207,11 @@ func newOrgList(app *App, run func(context.Context, *App, orgListOptions) error)
 }
 
 func runOrgList(ctx context.Context, app *App, opts orgListOptions) error {
-	all, err := app.countedOrgs(ctx)
+	st, err := app.reading(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := countedOrgs(ctx, st)
 	if err != nil {
 		return err
 	}
@@ -204,15 +248,15 @@ func newOrgShow(app *App, run func(context.Context, *App, orgShowOptions) error)
 }
 
 func runOrgShow(ctx context.Context, app *App, opts orgShowOptions) error {
-	all, err := app.countedOrgs(ctx)
+	st, err := app.reading(ctx)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(all, func(o countedOrg) bool { return o.Name == opts.name })
-	if i < 0 {
-		return fail(codeNotFound, opts.name, "there is no organization of this name").try("crmsync org list")
+	o, err := countedOrgOf(ctx, st, opts.name)
+	if err != nil {
+		return err
 	}
-	return app.print(&opts.outputOptions, ui.One(orgFields, all[i]))
+	return app.print(&opts.outputOptions, ui.One(orgFields, o))
 }
 
 // orgRowFields are those of a bulk verb on organizations.

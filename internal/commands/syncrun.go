@@ -219,7 +219,7 @@ func (app *App) runCycles(ctx context.Context, st State, opts syncRunOptions, us
 	e := app.engine(st, progress)
 	if !opts.dryRun {
 		if opts.allowCreate {
-			if err := app.allowCreateInCRM(ctx, st, members); err != nil {
+			if err := app.allowForGood(ctx, st, members); err != nil {
 				return nil, err
 			}
 		}
@@ -240,28 +240,25 @@ func (app *App) runCycles(ctx context.Context, st State, opts syncRunOptions, us
 	return append(sessionsOfPlans(plans), sessions...), err
 }
 
-// allowCreateInCRM allows for good what a run of a whole organization is allowed. A run
-// of some of its users, a canary, is allowed it once.
-func (app *App) allowCreateInCRM(ctx context.Context, st State, running []engine.Member) error {
-	all, err := st.Engine().Users(ctx, nil)
+// allowForGood allows an organization for good what a run of the whole of it is allowed. A
+// run of some of its users, a canary, is allowed it once.
+func (app *App) allowForGood(ctx context.Context, st State, running []engine.Member) error {
+	orgs, err := countedOrgs(ctx, st)
 	if err != nil {
 		return err
 	}
 	missing := map[string]int{}
-	for _, m := range all {
-		missing[m.Org.Name]++
+	for _, o := range orgs {
+		missing[o.Name] = o.Users
+		if o.CreateInCRM {
+			missing[o.Name] = -1
+		}
 	}
 	for _, m := range running {
-		if missing[m.Org.Name]--; missing[m.Org.Name] > 0 || m.Org.CreateInCRM {
+		if missing[m.Org.Name]--; missing[m.Org.Name] != 0 {
 			continue
 		}
-		o := m.Org
-		o.CreateInCRM = true
-		err := st.UpdateOrganization(ctx, o, engine.Activity{
-			Time: app.Now(), Actor: app.actor(), Type: "org.changed", Org: o.Name,
-			Details: "records born in a mailbox may be created in the CRM",
-		})
-		if err != nil {
+		if err := allowCreateInCRM(ctx, app.admin(st), m.Org.Name); err != nil {
 			return err
 		}
 	}

@@ -20,8 +20,7 @@ const organizationColumns = `
 		o.access,
 		o.enabled,
 		o.is_default,
-		o.region,
-		o.create_in_crm`
+		o.region`
 
 func organizationFields(o *roster.Organization) []any {
 	return []any{
@@ -32,7 +31,6 @@ func organizationFields(o *roster.Organization) []any {
 		&o.Enabled,
 		&o.Default,
 		&o.Region,
-		&o.CreateInCRM,
 	}
 }
 
@@ -85,10 +83,9 @@ func (s *Store) AddOrganization(ctx context.Context, o roster.Organization, a ..
 				access,
 				enabled,
 				is_default,
-				region,
-				create_in_crm
+				region
 			)
-			VALUES (?, ?, ?, ?, ?, ? OR NOT EXISTS (SELECT 1 FROM organizations), ?, ?)
+			VALUES (?, ?, ?, ?, ?, ? OR NOT EXISTS (SELECT 1 FROM organizations), ?)
 			ON CONFLICT (name) DO NOTHING`,
 			o.Name,
 			o.CRM,
@@ -97,7 +94,6 @@ func (s *Store) AddOrganization(ctx context.Context, o roster.Organization, a ..
 			o.Enabled,
 			o.Default,
 			o.Region,
-			o.CreateInCRM,
 		)
 		if err != nil {
 			return noConnection(err, o)
@@ -128,8 +124,7 @@ func (s *Store) UpdateOrganization(ctx context.Context, o roster.Organization, a
 				access = ?,
 				enabled = ?,
 				is_default = is_default OR ?,
-				region = ?,
-				create_in_crm = ?
+				region = ?
 			WHERE name = ?`,
 			o.CRM,
 			o.Mail,
@@ -137,7 +132,6 @@ func (s *Store) UpdateOrganization(ctx context.Context, o roster.Organization, a
 			o.Enabled,
 			o.Default,
 			o.Region,
-			o.CreateInCRM,
 			o.Name,
 		)
 		switch {

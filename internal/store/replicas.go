@@ -23,7 +23,8 @@ func (s *Store) Replica(ctx context.Context, user int64, entity record.Entity) (
 				rules,
 				audit_after,
 				audited,
-				listed
+				listed,
+				conflict_policy
 			FROM replicas
 			WHERE user_id = ?
 			AND entity = ?`, user, entity).Scan(
@@ -37,6 +38,7 @@ func (s *Store) Replica(ctx context.Context, user int64, entity record.Entity) (
 			&r.AuditAfter,
 			instant{&r.Audited},
 			instant{&r.Listed},
+			&r.ConflictPolicy,
 		)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -58,7 +60,8 @@ func putReplica(ctx context.Context, tx *sql.Tx, id int64, r engine.Replica) err
 			rules = ?,
 			audit_after = ?,
 			audited = ?,
-			listed = ?
+			listed = ?,
+			conflict_policy = ?
 		WHERE id = ?`,
 		r.Container.ID,
 		r.Container.Name,
@@ -69,6 +72,7 @@ func putReplica(ctx context.Context, tx *sql.Tx, id int64, r engine.Replica) err
 		r.AuditAfter,
 		nanos(r.Audited),
 		nanos(r.Listed),
+		r.ConflictPolicy,
 		id,
 	)
 	return err

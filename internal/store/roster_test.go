@@ -78,7 +78,7 @@ func TestOrganizations(t *testing.T) {
 	_, err := s.Organization(ctx, "")
 	wants(t, "no default", err, admin.ErrNotFound)
 	office(t, s)
-	apac := roster.Organization{Name: "APAC", CRM: "sf", Mail: "m365", Access: roster.Delegated, Region: "SG", CreateInCRM: true}
+	apac := roster.Organization{Name: "APAC", CRM: "sf", Mail: "m365", Access: roster.Delegated, Region: "SG"}
 	must(t, s.AddOrganization(ctx, apac))
 	wants(t, "the same name", s.AddOrganization(ctx, apac), admin.ErrExists)
 	wants(t, "no such connection", s.AddOrganization(ctx, roster.Organization{Name: "x", CRM: "no", Mail: "m365", Access: roster.Delegated}), admin.ErrNotFound)

@@ -19,7 +19,9 @@ import (
 
 	"github.com/spf13/viper"
 
+	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/roster"
+	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
 // Config is the configuration of one invocation.
@@ -39,6 +41,8 @@ type Config struct {
 	// Connections and Organizations are those that the file declares.
 	Connections   []roster.Connection
 	Organizations []roster.Organization
+	// Settings are what the file declares of its organizations besides.
+	Settings []settings.Setting
 
 	secrets Secrets
 }
@@ -140,7 +144,7 @@ func Load(src Source) (*Config, error) {
 	if cfg.Connections, err = connections(v, doc, file); err != nil {
 		return nil, err
 	}
-	if cfg.Organizations, err = organizations(v, doc, file); err != nil {
+	if cfg.Organizations, cfg.Settings, err = organizations(v, doc, file); err != nil {
 		return nil, err
 	}
 	return cfg, nil
@@ -301,13 +305,13 @@ func connections(v *viper.Viper, doc document, file string) ([]roster.Connection
 // Kinds are the kinds of connections there are connectors for.
 var Kinds = []string{"graph", "salesforce"}
 
-func organizations(v *viper.Viper, doc document, file string) ([]roster.Organization, error) {
+func organizations(v *viper.Viper, doc document, file string) ([]roster.Organization, []settings.Setting, error) {
 	var list []roster.Organization
+	var set []settings.Setting
 	for i, e := range entries(v, "organizations") {
-		create, _ := e["create_in_crm"].(bool)
 		o := roster.Organization{
 			Name: e.text("name"), CRM: e.text("crm"), Mail: e.text("mail"),
-			Access: roster.Access(e.text("access")), Region: e.text("region"), CreateInCRM: create,
+			Access: roster.Access(e.text("access")), Region: e.text("region"),
 		}
 		if o.Access == "" {
 			o.Access = roster.Application
@@ -317,18 +321,23 @@ func organizations(v *viper.Viper, doc document, file string) ([]roster.Organiza
 		}
 		switch {
 		case o.Name == "":
-			return nil, bad("", "an organization has no name", "give it a name")
+			return nil, nil, bad("", "an organization has no name", "give it a name")
 		case slices.ContainsFunc(list, func(have roster.Organization) bool { return have.Name == o.Name }):
-			return nil, bad("name", fmt.Sprintf("two organizations are called %q", o.Name), "rename one")
+			return nil, nil, bad("name", fmt.Sprintf("two organizations are called %q", o.Name), "rename one")
 		case o.Access != roster.Application && o.Access != roster.Delegated:
-			return nil, bad("access", fmt.Sprintf("organization %q: access %q is neither application nor delegated", o.Name, o.Access), "")
+			return nil, nil, bad("access", fmt.Sprintf("organization %q: access %q is neither application nor delegated", o.Name, o.Access), "")
 		}
 		for _, side := range []struct{ key, name string }{{"crm", o.CRM}, {"mail", o.Mail}} {
 			if side.name == "" {
-				return nil, bad("", fmt.Sprintf("organization %q has no %s connection", o.Name, side.key), "name one of the connections")
+				return nil, nil, bad("", fmt.Sprintf("organization %q has no %s connection", o.Name, side.key), "name one of the connections")
 			}
 		}
 		list = append(list, o)
+		if e["create_in_crm"] == true {
+			set = append(set, settings.Setting{
+				Level: settings.Org, Subject: o.Name, Key: settings.CreateInCRM(record.Contacts), Value: "true",
+			})
+		}
 	}
-	return list, nil
+	return list, set, nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/crmsync/crmsync/internal/sync/roster"
+	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
 // write puts a configuration into a directory of its own and returns its path.
@@ -84,9 +85,13 @@ func TestLoad(t *testing.T) {
 	if len(cfg.Connections) != 2 || cfg.Connections[0] != m365 || cfg.Connections[1] != sf {
 		t.Errorf("connections are %+v", cfg.Connections)
 	}
-	emea := roster.Organization{Name: "EMEA", CRM: "sf", Mail: "m365", Access: roster.Application, Region: "DE", CreateInCRM: true}
+	emea := roster.Organization{Name: "EMEA", CRM: "sf", Mail: "m365", Access: roster.Application, Region: "DE"}
 	if len(cfg.Organizations) != 1 || cfg.Organizations[0] != emea {
 		t.Errorf("organizations are %+v", cfg.Organizations)
+	}
+	create := settings.Setting{Level: settings.Org, Subject: "EMEA", Key: "contacts.create_in_crm", Value: "true"}
+	if len(cfg.Settings) != 1 || cfg.Settings[0] != create {
+		t.Errorf("settings are %+v", cfg.Settings)
 	}
 }
 

@@ -12,6 +12,11 @@ CREATE TABLE settings (
 	PRIMARY KEY (level, subject, key)
 ) STRICT, WITHOUT ROWID;
 
+INSERT INTO settings (level, subject, key, value)
+SELECT 'org', name, 'contacts.create_in_crm', 'true' FROM organizations WHERE create_in_crm = 1;
+
+ALTER TABLE organizations DROP COLUMN create_in_crm;
+
 -- What an item held before a write of ours, and what the write left there, so that it
 -- can be taken back.
 CREATE TABLE images (
@@ -87,6 +92,8 @@ ALTER TABLE replicas ADD COLUMN rules TEXT NOT NULL DEFAULT '';
 ALTER TABLE replicas ADD COLUMN audit_after TEXT NOT NULL DEFAULT '';
 ALTER TABLE replicas ADD COLUMN audited INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE replicas ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;
+-- The policy by which conflicts were last decided, in words.
+ALTER TABLE replicas ADD COLUMN conflict_policy TEXT NOT NULL DEFAULT '';
 
 -- An issue can be ignored until its record changes, and a record that waits for an edit
 -- is known by its version.

@@ -59,6 +59,7 @@ const (
 	ActivityOrgEnabled         = "org.enabled"
 	ActivityOrgDisabled        = "org.disabled"
 	ActivityOrgChanged         = "org.changed"
+	ActivitySettingsChanged    = "settings.changed"
 	ActivityUserAdded          = "user.added"
 	ActivityUserRemoved        = "user.removed"
 	ActivitySyncEnabled        = "sync.enabled"

@@ -13,6 +13,7 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/mapping"
 	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/roster"
+	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
 // readOnly is a store, and leases, that fail a test on any write. What it does not
@@ -45,6 +46,14 @@ func (s readOnly) AddOrganization(context.Context, roster.Organization, ...engin
 
 func (s readOnly) UpdateOrganization(context.Context, roster.Organization, ...engine.Activity) error {
 	return s.no("UpdateOrganization")
+}
+
+func (s readOnly) SetSettings(context.Context, []settings.Setting, ...engine.Activity) error {
+	return s.no("SetSettings")
+}
+
+func (s readOnly) UnsetSettings(context.Context, []settings.Setting, ...engine.Activity) error {
+	return s.no("UnsetSettings")
 }
 
 func (s readOnly) AddUsers(context.Context, []roster.User, []engine.Activity) ([]error, error) {

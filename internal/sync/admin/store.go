@@ -9,6 +9,7 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/reconcile"
 	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/roster"
+	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
 // ErrNotFound says that there is nothing of that name; ErrExists that there already
@@ -43,6 +44,13 @@ type Store interface {
 	// UpdateOrganization stores all fields of the organization of that name.
 	UpdateOrganization(ctx context.Context, o roster.Organization, a ...engine.Activity) error
 
+	// Settings are all values that somebody has set, whatever their level.
+	Settings(ctx context.Context) ([]settings.Setting, error)
+	// SetSettings stores values in place of what was set for the same level, subject and
+	// key; UnsetSettings removes what is set for these, whatever the value.
+	SetSettings(ctx context.Context, values []settings.Setting, a ...engine.Activity) error
+	UnsetSettings(ctx context.Context, values []settings.Setting, a ...engine.Activity) error
+
 	// Users are listed by e-mail address, with the number of their open issues.
 	Users(ctx context.Context) ([]roster.User, error)
 	// FindUser finds a user by e-mail address, without regard to case, by CRM user id
@@ -56,8 +64,8 @@ type Store interface {
 	// NextDue, ForcedAt, Queued and Failures.
 	UpdateUsers(ctx context.Context, users []roster.User, a []engine.Activity) error
 	// DeleteUser removes a user with all that is stored of his synchronization,
-	// sessions and issues. The audit stays. The user's lease must be held, or it returns
-	// engine.ErrLeaseLost.
+	// sessions, issues and settings. The audit stays. The user's lease must be held, or
+	// it returns engine.ErrLeaseLost.
 	DeleteUser(ctx context.Context, l engine.Lease, a ...engine.Activity) error
 	// KeepOrphan stores what a deleted user left behind in his mailbox, so that a later
 	// reset can find it; Orphan returns it, or ErrNotFound.

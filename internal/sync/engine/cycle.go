@@ -14,6 +14,7 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/roster"
+	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
 // cycle is one user's cycle for one entity.
@@ -24,6 +25,7 @@ type cycle struct {
 	lease   Lease
 	entity  record.Entity
 	hasher  record.Hasher
+	rules   settings.Rules
 	policy  reconcile.Policy
 	crm     remote.CRM
 	mail    remote.Mail
@@ -144,6 +146,11 @@ func (c *cycle) run(ctx, run context.Context) error {
 	if err := c.begin(reading); err != nil {
 		return interrupted(err)
 	}
+	if !c.rules.Enabled {
+		c.session.Message = c.disabled()
+		c.log.add("%s", c.session.Message)
+		return nil
+	}
 	if c.replica.Off != "" {
 		c.log.add("%s are switched off: %s", c.entity, c.replica.Off)
 		return nil
@@ -186,6 +193,12 @@ func (c *cycle) begin(ctx context.Context) error {
 	return c.containerGone(ctx, c.recover(ctx))
 }
 
+// disabled says why nothing is done for the user.
+func (c *cycle) disabled() string {
+	return string(c.entity) + " are switched off by a setting: nothing is read or written, and nothing was removed; to see where: crmsync settings show " +
+		settings.Enabled(c.entity) + " " + c.m.User.Email + " --origin"
+}
+
 // connect opens both sides and loads where the user stands.
 func (c *cycle) connect(ctx context.Context) error {
 	var err error
@@ -198,6 +211,10 @@ func (c *cycle) connect(ctx context.Context) error {
 	if c.mail, err = c.e.Systems.Mail(ctx, c.m.Org.Mail); err != nil {
 		return remoteFault(record.Mailbox, "opening the mailbox connection", err)
 	}
+	if c.rules, err = c.r.rules(c.m, c.entity); err != nil {
+		return err
+	}
+	c.rules.CreateInCRM = c.rules.CreateInCRM || c.r.opts.AllowCreateInCRM
 	c.box = c.mail.Mailbox(c.m.User.MailboxID)
 	c.records = c.crm.Collection(c.entity)
 	c.feed = c.r.feed(c.crm, c.m.Org.CRM, c.entity)
@@ -224,8 +241,7 @@ func (c *cycle) useContainer(at remote.Container) {
 	at.Category = roster.CategoryName
 	c.replica.Container = at
 	c.copies = c.box.Collection(c.entity, at)
-	c.policy = policyFor(c.entity, c.records.Capabilities().Mapping, c.copies.Capabilities().Mapping,
-		c.m.Org.CreateInCRM || c.r.opts.AllowCreateInCRM)
+	c.policy = policyFor(c.entity, c.records.Capabilities().Mapping, c.copies.Capabilities().Mapping, c.rules)
 	if c.r.opts.Limits != nil {
 		c.policy.Guard = *c.r.opts.Limits
 	}
@@ -362,6 +378,7 @@ func (c *cycle) commit(ctx context.Context, read readTo) error {
 	}
 	rep := c.replica
 	rep.MailboxCursor, rep.FirstDone = read.mailbox, true
+	rep.ConflictPolicy = c.policy.ConflictWords()
 	if now := c.e.Now(); read.listed || rep.Listed.IsZero() {
 		rep.Listed = now
 		if rep.Audited.IsZero() {

@@ -10,6 +10,7 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/roster"
+	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
 // Systems opens connections by name. It returns the same handle for the same name
@@ -59,13 +60,13 @@ type Options struct {
 	Due     bool
 	Trigger Trigger
 	// AllowCreateInCRM lets this run write records that were born in a mailbox to the
-	// CRM, as if the organization allowed it.
+	// CRM, whatever the settings say.
 	AllowCreateInCRM bool
 	// Parallel is how many users run side by side; at least 1.
 	Parallel int
 	// MaxFailures ends the run after so many failed users; 0 means never.
 	MaxFailures int
-	// Limits replaces the guard's limits; nil for the built-in ones.
+	// Limits replaces the guard's limits; nil for those that are set.
 	Limits *reconcile.Limits
 }
 
@@ -85,6 +86,7 @@ type runner struct {
 	opts Options
 	// members are all users there are: records are handed out by owner.
 	members []Member
+	book    *settings.Book
 	leases  *leaseKeeper
 
 	mu       sync.Mutex
@@ -98,25 +100,42 @@ type runner struct {
 // with the reason. The error is for the run as a whole; what befell one user is in his
 // session.
 func (e *Engine) Run(ctx context.Context, opts Options) ([]Session, error) {
-	all, err := e.State.Users(ctx, nil)
+	r, err := e.runner(ctx, opts)
 	if err != nil {
-		return nil, stateFault("reading the users", err)
+		return nil, err
 	}
-	leases, err := newLeaseKeeper(e)
-	if err != nil {
+	if r.leases, err = newLeaseKeeper(e); err != nil {
 		return nil, stateFault("starting the run", err)
 	}
-	r := &runner{
-		e: e, opts: opts, members: all,
-		leases: leases,
-		feeds:  map[feedKey]*crmFeed{}, broken: map[string]error{},
-	}
-	sessions, jobs := r.choose(selected(all, opts.Users))
+	sessions, jobs := r.choose(selected(r.members, opts.Users))
 	e.Reporter.RunStarted(len(jobs))
 	stop := r.leases.start(ctx)
 	defer stop()
 	r.work(ctx, jobs, sessions)
 	return sessions, r.moveFeeds(context.WithoutCancel(ctx))
+}
+
+// runner reads what a run is about to work by: the users and the settings as they are
+// now. What is changed meanwhile counts from the next run on.
+func (e *Engine) runner(ctx context.Context, opts Options) (*runner, error) {
+	all, err := e.State.Users(ctx, nil)
+	if err != nil {
+		return nil, stateFault("reading the users", err)
+	}
+	set, err := e.State.Settings(ctx)
+	if err != nil {
+		return nil, stateFault("reading the settings", err)
+	}
+	return &runner{
+		e: e, opts: opts, members: all, book: settings.NewBook(set),
+		feeds: map[feedKey]*crmFeed{}, broken: map[string]error{},
+	}, nil
+}
+
+// rules returns the settings of a user's entity.
+func (r *runner) rules(m Member, entity record.Entity) (settings.Rules, error) {
+	rules, err := r.book.For(m.User.ID, m.Org.Name).Rules(entity)
+	return rules, stateFault("reading the settings", err)
 }
 
 func selected(all []Member, ids []int64) []Member {

@@ -31,12 +31,11 @@ type UserPlan struct {
 
 // Plan tells what Run would do for the same options, and writes nothing anywhere.
 func (e *Engine) Plan(ctx context.Context, opts Options) ([]UserPlan, error) {
-	all, err := e.State.Users(ctx, nil)
+	r, err := e.runner(ctx, opts)
 	if err != nil {
-		return nil, stateFault("reading the users", err)
+		return nil, err
 	}
-	r := &runner{e: e, opts: opts, members: all, feeds: map[feedKey]*crmFeed{}, broken: map[string]error{}}
-	members := selected(all, opts.Users)
+	members := selected(r.members, opts.Users)
 	plans := make([]UserPlan, len(members))
 	var wg sync.WaitGroup
 	places := make(chan struct{}, max(opts.Parallel, 1))
@@ -62,6 +61,10 @@ func (r *runner) plan(ctx context.Context, m Member) UserPlan {
 	reading.State = readOnly{r.e.State}
 	c := r.newCycle(reading, m)
 	if p.Err = c.connect(ctx); p.Err != nil {
+		return p
+	}
+	if !c.rules.Enabled {
+		p.Err = &Fault{Code: CodeIneffective, Doing: c.disabled()}
 		return p
 	}
 	if c.replica.Off != "" {

@@ -4,24 +4,22 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/mapping"
 	"github.com/crmsync/crmsync/internal/sync/reconcile"
 	"github.com/crmsync/crmsync/internal/sync/record"
+	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
 // sides are both, in the order in which they are worked.
 var sides = [2]record.Side{record.CRM, record.Mailbox}
 
-// initialLimit is how many records of an entity a first sync brings into a mailbox.
-var initialLimit = map[record.Entity]int{record.Contacts: 10_000}
-
 // policyFor returns how an entity travels between two sides: by the fields that both
-// can hold, each in the directions that both tables allow.
-func policyFor(entity record.Entity, crm, mailbox mapping.Table, createInCRM bool) reconcile.Policy {
+// can hold, each in the directions that both tables and the settings allow.
+func policyFor(entity record.Entity, crm, mailbox mapping.Table, rules settings.Rules) reconcile.Policy {
 	p := reconcile.Policy{
 		Entity:             entity,
-		Conflict:           reconcile.CRMWins,
-		CreateInCRM:        createInCRM,
-		DeletesFromMailbox: reconcile.Unlink,
-		InitialLimit:       initialLimit[entity],
-		Guard:              reconcile.DefaultLimits(entity),
+		Conflict:           rules.Conflict,
+		CreateInCRM:        rules.CreateInCRM,
+		DeletesFromMailbox: rules.DeletesFromMailbox,
+		InitialLimit:       rules.InitialLimit,
+		Guard:              rules.Guard,
 	}
 	for _, spec := range record.Specs(entity) {
 		c, okC := crm.Entry(spec.Field)
@@ -29,10 +27,14 @@ func policyFor(entity record.Entity, crm, mailbox mapping.Table, createInCRM boo
 		if !okC || !okM {
 			continue
 		}
+		to := func(s record.Side) bool {
+			return rules.Direction.Allows(s) && c.Direction.Allows(s) && m.Direction.Allows(s)
+		}
 		p.Fields = append(p.Fields, reconcile.FieldPolicy{
 			Field:      spec.Field,
-			ToCRM:      c.Direction.Allows(record.CRM) && m.Direction.Allows(record.CRM),
-			ToMailbox:  c.Direction.Allows(record.Mailbox) && m.Direction.Allows(record.Mailbox),
+			ToCRM:      to(record.CRM),
+			ToMailbox:  to(record.Mailbox),
+			Conflict:   rules.Fields[spec.Field],
 			FitCRM:     c.Fit,
 			FitMailbox: m.Fit,
 		})

@@ -24,7 +24,8 @@ func (r *runner) probe(ctx context.Context, jobs []job, sessions []Session) []jo
 		// handed out by; the rest may have changed since.
 		j.member = m
 		rep, err := r.e.State.Replica(ctx, m.User.ID, record.Contacts)
-		if err == nil && rep.MailboxCursor != "" && rep.Off == "" {
+		rules, bad := r.rules(m, record.Contacts)
+		if err == nil && bad == nil && rules.Enabled && rep.MailboxCursor != "" && rep.Off == "" {
 			probes[m.Org.Mail] = append(probes[m.Org.Mail], len(ready))
 			feeds[m.Org.Mail] = append(feeds[m.Org.Mail], remote.MailFeed{
 				Mailbox: m.User.MailboxID, Container: rep.Container, Cursor: rep.MailboxCursor,

@@ -8,6 +8,7 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/roster"
+	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
 // State is what the engine remembers between cycles. Every method is one
@@ -18,6 +19,9 @@ type State interface {
 	// Users returns users with their organizations, in the order in which they have
 	// waited: NextDue first, then id. With ids, only those; without, all.
 	Users(ctx context.Context, ids []int64) ([]Member, error)
+
+	// Settings returns every value that somebody has set, whatever its level.
+	Settings(ctx context.Context) ([]settings.Setting, error)
 
 	// AcquireLease takes a lease for LeaseTime from now. It is refused while there is
 	// one that has not expired (LeaseExpired); then ok is false and current says who
@@ -109,6 +113,8 @@ type Replica struct {
 	AuditAfter string
 	Audited    time.Time
 	Listed     time.Time
+	// ConflictPolicy is the policy by which conflicts were last decided, in words.
+	ConflictPolicy string
 }
 
 // Intent is a write that is about to be sent, or was sent and has no answer.

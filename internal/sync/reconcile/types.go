@@ -5,6 +5,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/crmsync/crmsync/internal/sync/record"
@@ -153,6 +154,18 @@ type Policy struct {
 	InitialLimit int
 	// Guard limits how many deletes at once go on without a person.
 	Guard Limits
+}
+
+// ConflictWords says in words who wins: two policies that decide every conflict alike say
+// the same.
+func (p Policy) ConflictWords() string {
+	words := string(p.Conflict)
+	for _, f := range p.Fields {
+		if f.Conflict != "" && f.Conflict != p.Conflict {
+			words += fmt.Sprintf(" %s=%s", f.Field, f.Conflict)
+		}
+	}
+	return words
 }
 
 // Input is all that a plan depends on.

@@ -60,8 +60,6 @@ type Organization struct {
 	// Region is the ISO 3166 code in which telephone numbers without a country code
 	// are read; may be empty.
 	Region string
-	// CreateInCRM allows records born in a mailbox to be created in the CRM.
-	CreateInCRM bool
 }
 
 // Sync is whether a user is to be synchronized.
