@@ -77,13 +77,12 @@ type OpResult struct {
 // Errand runs an errand. The error is for what kept it from having a session at all, for
 // example a user who is not known; what befell it is in the session.
 func (e *Engine) Errand(ctx context.Context, o ErrandOptions) (ErrandReport, error) {
-	leases, err := newLeaseKeeper(e)
+	r, err := e.runner(ctx, Options{Trigger: o.Trigger, Limits: o.Limits})
 	if err != nil {
-		return ErrandReport{}, stateFault("starting the errand", err)
+		return ErrandReport{}, err
 	}
-	r := &runner{
-		e: e, opts: Options{Trigger: o.Trigger, Limits: o.Limits}, leases: leases,
-		feeds: map[feedKey]*crmFeed{}, broken: map[string]error{},
+	if r.leases, err = newLeaseKeeper(e); err != nil {
+		return ErrandReport{}, stateFault("starting the errand", err)
 	}
 	m, err := r.member(ctx, o.User)
 	if err != nil {

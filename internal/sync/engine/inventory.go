@@ -12,15 +12,14 @@ import (
 
 // reading returns a user's cycle that can look at everything and writes nothing.
 func (e *Engine) reading(ctx context.Context, user int64) (*cycle, error) {
-	all, err := e.State.Users(ctx, nil)
+	r, err := e.runner(ctx, Options{Parallel: 1})
 	if err != nil {
-		return nil, stateFault("reading the users", err)
+		return nil, err
 	}
-	found := selected(all, []int64{user})
+	found := selected(r.members, []int64{user})
 	if len(found) == 0 {
 		return nil, &Fault{Code: CodeUnresolvable, Doing: "the user is not in the state"}
 	}
-	r := &runner{e: e, members: all, opts: Options{Parallel: 1}, feeds: map[feedKey]*crmFeed{}, broken: map[string]error{}}
 	reading := New(e.Config)
 	reading.State = readOnly{e.State}
 	c := r.newCycle(reading, found[0])
