@@ -39,7 +39,10 @@ func (c *cycle) apply(ctx context.Context, quit <-chan struct{}, plan reconcile.
 			return nil
 		}
 		if round == maxRounds {
-			return c.giveUp(ctx)
+			return c.giveUp(ctx, "the record changed again and again while it was being synchronized")
+		}
+		if c.kept != nil {
+			return c.giveUp(ctx, "the record changed while the plan was carried out: left for the next cycle")
 		}
 		var err error
 		if in, err = c.readAgain(ctx, in); err != nil {
@@ -82,11 +85,11 @@ func (c *cycle) readAgain(ctx context.Context, before reconcile.Input) (reconcil
 }
 
 // giveUp raises an issue for each record that would not hold still.
-func (c *cycle) giveUp(ctx context.Context) error {
+func (c *cycle) giveUp(ctx context.Context, cause string) error {
 	var issues []Issue
 	for _, o := range c.again {
 		c.holds.failed(o)
-		issues = append(issues, c.issue(o, CodeRestless, "the record changed again and again while it was being synchronized"))
+		issues = append(issues, c.issue(o, CodeRestless, cause))
 	}
 	return c.settle(ctx, Settlement{Issues: issues})
 }

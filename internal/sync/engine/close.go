@@ -51,7 +51,7 @@ func (c *cycle) closeSession(err error) {
 	switch {
 	case s.Code == CodeInterrupted:
 		s.Result = ResultInterrupted
-	case s.Code == CodeClaimed, s.Code == CodeGuarded, s.Code == CodeIneffective:
+	case s.Code == CodeClaimed, s.Code == CodeGuarded, s.Code == CodeIneffective, s.Code == CodePlanChanged:
 		s.Result = ResultRefused
 	case err != nil && s.Code != CodeUnsettled:
 		s.Result = ResultFailed
@@ -96,6 +96,8 @@ func verdict(m Member, s Session, err error, now time.Time) Outcome {
 	}
 	o.Failures, o.PressureSince = u.Failures, u.PressureSince
 	switch s.Code {
+	case CodePlanChanged:
+		o.NextDue = u.NextDue // his own cycle has nothing to do with it
 	case CodeAccess:
 		o.suspend(m, now, roster.CauseAuthorization, s.Message)
 	case CodePressure:

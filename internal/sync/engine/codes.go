@@ -46,6 +46,8 @@ const (
 	CodeSuspended    Code = "CS2219"
 	CodeUnresolvable Code = "CS2220"
 	CodeGuarded      Code = "CS2221"
+	CodePlanChanged  Code = "CS2222"
+	CodeCanary       Code = "CS2223"
 )
 
 // CodeMeanings says in a sentence what each code means, for docs/errors.md.
@@ -83,6 +85,8 @@ var CodeMeanings = map[Code]string{
 	CodeJustRun:      "another run has just synchronized the user",
 	CodeNotStarted:   "the run stopped before the user's turn",
 	CodeSuspended:    "the user is still suspended: the probe failed again",
+	CodePlanChanged:  "a plan that was kept is not what the next cycle would do any more; nothing of the user was written",
+	CodeCanary:       "the users who went first did not all end well; nobody else was begun",
 	CodeUnresolvable: "the user has no id at one of the systems",
 	CodeGuarded:      "so many deletes at once are not done unless they are expected",
 }

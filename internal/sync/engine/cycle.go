@@ -37,8 +37,12 @@ type cycle struct {
 	audit   *audit
 	replica Replica
 	created bool // the container was made by this cycle, so it is empty
-	session Session
-	log     sessionLog
+	// kept, if not nil, is the plan that this cycle carries out or refuses.
+	kept *Kept
+	// recovered is how many writes of an earlier cycle had no clear answer.
+	recovered int
+	session   Session
+	log       sessionLog
 
 	// issues are the ones that were open when the cycle began.
 	issues []Issue
@@ -69,7 +73,7 @@ type cycle struct {
 
 // newCycle returns a user's cycle that has not begun.
 func (r *runner) newCycle(e *Engine, m Member) *cycle {
-	return &cycle{
+	c := &cycle{
 		r: r, e: e, m: m, entity: record.Contacts,
 		session: Session{UserID: m.User.ID, User: m.User.Email, Trigger: r.opts.Trigger, Started: e.Now()},
 		log:     sessionLog{now: e.Now},
@@ -77,6 +81,10 @@ func (r *runner) newCycle(e *Engine, m Member) *cycle {
 		links: map[string]reconcile.Link{}, stop: map[record.Side]error{},
 		untold: map[record.Side]map[string]bool{},
 	}
+	if kept, ok := r.opts.Kept[m.User.ID]; ok {
+		c.kept = &kept
+	}
+	return c
 }
 
 // cycle runs a user's cycle and closes its session.
@@ -153,8 +161,12 @@ func (c *cycle) run(ctx, run context.Context) error {
 	}
 	if c.replica.Off != "" {
 		c.log.add("%s are switched off: %s", c.entity, c.replica.Off)
-		return nil
+		return c.agree(c.planned(reconcile.Plan{}))
 	}
+	if err := c.foresee(reading); err != nil {
+		return interrupted(err)
+	}
+	prepare := !c.isPrepared()
 	if err := c.prepare(ctx); err != nil {
 		return err
 	}
@@ -165,6 +177,11 @@ func (c *cycle) run(ctx, run context.Context) error {
 	plan, err := c.decide(reading, &in)
 	if err != nil {
 		return interrupted(err)
+	}
+	now := c.planned(plan)
+	now.Prepare, now.Unsettled = prepare, c.recovered
+	if err := c.agree(now); err != nil {
+		return err
 	}
 	c.reportMissed(plan)
 	if err := c.apply(ctx, run.Done(), plan, in); err != nil {
@@ -267,9 +284,14 @@ func (c *cycle) wake(ctx context.Context) error {
 	return nil
 }
 
+// isPrepared tells whether our containers are in the mailbox, as far as we know.
+func (c *cycle) isPrepared() bool {
+	return c.m.User.Mailbox == roster.Initialized && c.replica.Container.ID != ""
+}
+
 // prepare makes sure that our containers are in the mailbox.
 func (c *cycle) prepare(ctx context.Context) error {
-	if c.m.User.Mailbox == roster.Initialized && c.replica.Container.ID != "" {
+	if c.isPrepared() {
 		return nil
 	}
 	org, err := c.crm.Organization(ctx)

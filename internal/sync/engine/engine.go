@@ -68,6 +68,15 @@ type Options struct {
 	MaxFailures int
 	// Limits replaces the guard's limits; nil for those that are set.
 	Limits *reconcile.Limits
+	// Kept are plans by user. A user who has one is refused unless his plan is still the
+	// same, and what changes while it is carried out is left for the next cycle.
+	Kept map[int64]Kept
+	// AsOf is when the plans in Kept were made: what was due to be tried again then is
+	// part of them, and nothing that came due since. Zero is now.
+	AsOf time.Time
+	// Canary is how many users go first: the others begin only if all of them ended
+	// well. 0 means that nobody waits.
+	Canary int
 }
 
 // Customization is what a user's mailbox gets, under the claim of a CRM organization.
@@ -93,6 +102,8 @@ type runner struct {
 	feeds    map[feedKey]*crmFeed
 	broken   map[string]error // connections that refuse us as a whole
 	failures int
+	// canary, if not nil, says why those after the canary do not begin.
+	canary *Fault
 }
 
 // Run runs one cycle for each user who is active, due if that is asked, and returns a
@@ -111,7 +122,10 @@ func (e *Engine) Run(ctx context.Context, opts Options) ([]Session, error) {
 	e.Reporter.RunStarted(len(jobs))
 	stop := r.leases.start(ctx)
 	defer stop()
-	r.work(ctx, jobs, sessions)
+	first := jobs[:min(max(opts.Canary, 0), len(jobs))]
+	r.work(ctx, first, sessions)
+	r.canary = canaryFault(first, sessions)
+	r.work(ctx, jobs[len(first):], sessions)
 	return sessions, r.moveFeeds(context.WithoutCancel(ctx))
 }
 
@@ -173,10 +187,13 @@ func (r *runner) choose(members []Member) ([]Session, []job) {
 	now := r.e.Now()
 	for _, m := range members {
 		s := Session{UserID: m.User.ID, User: m.User.Email, Trigger: r.opts.Trigger, Started: now, Ended: now}
-		eff := roster.EffectiveOf(m.User, m.Org)
+		why := ineffective(m)
 		switch {
-		case eff.State != roster.Active && (m.User.Sync != roster.Suspended || m.User.Mailbox == roster.Resetting), !m.Org.Enabled:
-			s.Result, s.Code, s.Message = ResultSkipped, CodeIneffective, eff.State+": "+eff.Fix
+		case why != nil:
+			s.Result, s.Code, s.Message = ResultSkipped, why.Code, why.Error()
+			if _, kept := r.opts.Kept[m.User.ID]; kept {
+				s.Result = ResultRefused // he was promised something
+			}
 		case r.opts.Due && !Due(m.User, now):
 			s.Result, s.Code, s.Message = ResultSkipped, CodeNotDue, "not due until "+m.User.NextDue.UTC().Format(time.RFC3339)
 		default:
@@ -189,6 +206,15 @@ func (r *runner) choose(members []Member) ([]Session, []job) {
 		}
 	}
 	return sessions, jobs
+}
+
+// ineffective returns why a user has no cycle; nil if he has.
+func ineffective(m Member) *Fault {
+	eff := roster.EffectiveOf(m.User, m.Org)
+	if eff.State == roster.Active || m.Org.Enabled && m.User.Sync == roster.Suspended && m.User.Mailbox != roster.Resetting {
+		return nil
+	}
+	return &Fault{Code: CodeIneffective, Doing: eff.State + ": " + eff.Fix}
 }
 
 // prefetchSize is how many mailboxes are probed together: what one Graph batch holds.
@@ -217,10 +243,34 @@ func (r *runner) work(ctx context.Context, jobs []job, sessions []Session) {
 	wg.Wait()
 }
 
+// canaryFault returns nil if the users who went first all ended well, else why nobody
+// follows them.
+func canaryFault(first []job, sessions []Session) *Fault {
+	for _, j := range first {
+		s := sessions[j.index]
+		what := ""
+		switch {
+		case s.Result != ResultDone && s.Result != ResultUnchanged:
+			what = "ended as " + string(s.Result)
+		case s.Code != "":
+			what = "left something open"
+		case s.Held > 0:
+			what = "has deletes that the guard holds"
+		default:
+			continue
+		}
+		return &Fault{Code: CodeCanary, Doing: s.User + " went first and " + what}
+	}
+	return nil
+}
+
 // stopped tells why a user's turn does not come any more; nil if it does.
 func (r *runner) stopped(ctx context.Context, m Member) *Fault {
 	if ctx.Err() != nil {
 		return &Fault{Code: CodeInterrupted, Doing: "the run was interrupted before this user's turn"}
+	}
+	if r.canary != nil {
+		return r.canary
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -55,12 +55,6 @@ type Effect struct {
 	Reason string
 }
 
-// The actions that are not operations.
-const (
-	ActionHeld  = "held"
-	ActionIssue = "issue"
-)
-
 // Supposition is what would follow from something that a person does.
 type Supposition struct {
 	Deed reconcile.Deed

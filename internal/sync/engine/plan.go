@@ -26,7 +26,14 @@ type UserPlan struct {
 	Unsettled int
 	// Waiting is how many deletes stay held that the cycle would not decide anew.
 	Waiting int
-	Err     error
+	// Accounts is a digest of who the user is at both systems.
+	Accounts string
+	// Differences are those from the plan that Options.Kept has for the user. If there
+	// are any, Err says so.
+	Differences []Difference
+	Err         error
+
+	hasher record.Hasher
 }
 
 // Plan tells what Run would do for the same options, and writes nothing anywhere.
@@ -52,9 +59,9 @@ func (e *Engine) Plan(ctx context.Context, opts Options) ([]UserPlan, error) {
 
 func (r *runner) plan(ctx context.Context, m Member) UserPlan {
 	p := UserPlan{UserID: m.User.ID, User: m.User.Email, Entity: record.Contacts}
-	if !m.Org.Enabled {
-		eff := roster.EffectiveOf(m.User, m.Org)
-		p.Err = &Fault{Code: CodeIneffective, Doing: eff.State + ": " + eff.Fix}
+	_, kept := r.opts.Kept[m.User.ID]
+	if why := ineffective(m); why != nil && (kept || !m.Org.Enabled) {
+		p.Err = why
 		return p
 	}
 	reading := New(r.e.Config)
@@ -76,7 +83,8 @@ func (r *runner) plan(ctx context.Context, m Member) UserPlan {
 		p.Err = stateFault("reading the intents", err)
 		return p
 	}
-	p.First, p.Unsettled = !c.replica.FirstDone, len(intents)
+	p = c.planned(reconcile.Plan{})
+	p.Unsettled = len(intents)
 	if p.Prepare, p.Err = c.find(ctx); p.Err != nil {
 		return p
 	}
@@ -87,13 +95,56 @@ func (r *runner) plan(ctx context.Context, m Member) UserPlan {
 	}
 	p.Plan, p.Err = c.decide(ctx, &in)
 	p.Waiting = c.holds.standing()
+	if p.Err != nil || c.kept == nil {
+		return p
+	}
+	if diffs, fault := p.since(*c.kept); fault != nil {
+		p.Differences, p.Err = diffs, fault
+	}
 	return p
+}
+
+// planned returns a plan as that of the cycle's user.
+func (c *cycle) planned(p reconcile.Plan) UserPlan {
+	u, o := c.m.User, c.m.Org
+	return UserPlan{
+		UserID: u.ID, User: u.Email, Entity: c.entity, Plan: p, First: !c.replica.FirstDone, hasher: c.hasher,
+		Accounts: digest(c.hasher, "accounts", []any{u.ID, u.CRMUser, u.MailboxID, o.Name, o.CRM, o.Mail}),
+	}
+}
+
+// foresee makes the plan before the mailbox is prepared for it: a mailbox is left as it
+// is where the plan that was kept does not hold any more.
+func (c *cycle) foresee(ctx context.Context) error {
+	if c.kept == nil || c.isPrepared() {
+		return nil
+	}
+	p := c.r.plan(ctx, c.m)
+	c.session.Differences = p.Differences
+	return p.Err
+}
+
+// agree refuses to carry a plan out that is not the one that was kept, if one was.
+func (c *cycle) agree(p UserPlan) error {
+	if c.kept == nil {
+		return nil
+	}
+	diffs, fault := p.since(*c.kept)
+	if fault == nil {
+		return nil
+	}
+	c.session.Differences = diffs
+	for _, d := range diffs {
+		d.Step.Label = "" // no record content in the log
+		c.log.add("%s", d)
+	}
+	return fault
 }
 
 // find looks our container up where it was not prepared yet, and tells whether the
 // cycle would prepare the mailbox. Without a container the mailbox holds nothing.
 func (c *cycle) find(ctx context.Context) (bool, error) {
-	if c.m.User.Mailbox == roster.Initialized && c.replica.Container.ID != "" {
+	if c.isPrepared() {
 		return false, nil
 	}
 	have, err := c.box.Inspect(ctx, Customization("", c.e.Install, c.e.Now()))

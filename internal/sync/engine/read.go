@@ -507,7 +507,11 @@ func (k IssueKey) id(s record.Side) string {
 
 // due tells whether an issue's time has come, or the leave that it waited for.
 func (c *cycle) due(i Issue) bool {
-	return i.State == IssueOpen && reached(i.NextRetry, c.e.Now()) ||
+	now := c.r.opts.AsOf
+	if now.IsZero() {
+		now = c.e.Now()
+	}
+	return i.State == IssueOpen && reached(i.NextRetry, now) ||
 		i.State == IssueInfo && i.Code == CodeNotAllowed && c.policy.CreateInCRM
 }
 

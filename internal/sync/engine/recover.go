@@ -18,6 +18,7 @@ func (c *cycle) recover(ctx context.Context) error {
 	if err != nil {
 		return stateFault("reading the intents", err)
 	}
+	c.recovered = len(intents)
 	if len(intents) == 0 {
 		return nil
 	}

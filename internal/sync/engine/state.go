@@ -308,6 +308,9 @@ type Session struct {
 	Counts
 	// Log is one line for each thing worth knowing, without the content of records.
 	Log string
+	// Differences are those for which a plan that was kept is refused. They name records
+	// and are not stored.
+	Differences []Difference
 }
 
 // Suspension is why a user's synchronization stops by itself.
