@@ -28,6 +28,8 @@ type State interface {
 	// reading telephone numbers as in a region.
 	Install() string
 	Hasher(region string) (record.Hasher, error)
+	// Schema is the version of the state.
+	Schema() int
 	io.Closer
 }
 

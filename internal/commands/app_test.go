@@ -64,6 +64,7 @@ type fakeState struct {
 func (s *fakeState) Engine() engine.State                 { return nil }
 func (s *fakeState) Install() string                      { return "install" }
 func (s *fakeState) Hasher(string) (record.Hasher, error) { return record.Hasher{}, nil }
+func (s *fakeState) Schema() int                          { return 0 }
 func (s *fakeState) Close() error                         { return nil }
 
 func (s *fakeState) Activities(_ context.Context, user string, limit int) ([]engine.Activity, error) {

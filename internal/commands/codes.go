@@ -20,6 +20,7 @@ const (
 	codeCancelled   Code = "CS1005"
 	codeInterrupted Code = "CS1006"
 	codeFile        Code = "CS1007"
+	codePlanFile    Code = "CS1008"
 
 	codeState         Code = "CS1101"
 	codeNoState       Code = "CS1102"
@@ -70,6 +71,10 @@ var codes = withMeanings(map[Code]codeInfo{
 	codeCancelled:   {exit: exitCancelled, title: "the person said no"},
 	codeInterrupted: {exit: exitInterrupted, title: "interrupted", do: "run the same command again: it goes on where it was"},
 	codeFile:        {exit: exitUsage, title: "a file cannot be read or written"},
+	codePlanFile: {
+		exit: exitUsage, title: "a file is no plan that can be carried out here",
+		why: "only a plan of this very state is carried out, as it was written", do: "make a new plan", command: "crmsync sync plan USER --out FILE",
+	},
 
 	codeState: {exit: exitFailure, title: "the state cannot be used"},
 	codeNoState: {
@@ -188,14 +193,19 @@ var codes = withMeanings(map[Code]codeInfo{
 		why: "somebody deleted the folder; that is never read as a delete of the contacts", do: "make it anew",
 		command: "crmsync mailbox reapply USER",
 	},
-	engine.CodeInterrupted:  {exit: exitInterrupted, do: "run the same command again: it goes on where it was"},
-	engine.CodeLeaseLost:    {exit: exitLocked, do: "nothing: the other run goes on", command: "crmsync sessions list USER"},
-	engine.CodeSetup:        {exit: exitUsage, do: "correct the connection", command: "crmsync connection list"},
-	engine.CodeState:        {do: "see the message; what could not be stored was not done"},
-	engine.CodeIneffective:  {exit: exitRefused, do: "run the command that the message names"},
-	engine.CodeNotDue:       {exit: exitRefused, do: "wait, or force it", command: "crmsync sync force USER"},
-	engine.CodeUnsettled:    {do: "nothing: the next cycle finds out"},
-	engine.CodeSuspended:    {exit: exitAuth, do: "see what the check says", command: "crmsync check all USER"},
+	engine.CodeInterrupted: {exit: exitInterrupted, do: "run the same command again: it goes on where it was"},
+	engine.CodeLeaseLost:   {exit: exitLocked, do: "nothing: the other run goes on", command: "crmsync sessions list USER"},
+	engine.CodeSetup:       {exit: exitUsage, do: "correct the connection", command: "crmsync connection list"},
+	engine.CodeState:       {do: "see the message; what could not be stored was not done"},
+	engine.CodeIneffective: {exit: exitRefused, do: "run the command that the message names"},
+	engine.CodeNotDue:      {exit: exitRefused, do: "wait, or force it", command: "crmsync sync force USER"},
+	engine.CodeUnsettled:   {do: "nothing: the next cycle finds out"},
+	engine.CodeSuspended:   {exit: exitAuth, do: "see what the check says", command: "crmsync check all USER"},
+	engine.CodePlanChanged: {
+		exit: exitRefused, why: "a plan is carried out as it was shown, or not at all",
+		do: "make a new plan, look at it, and apply that", command: "crmsync sync plan USER --out FILE",
+	},
+	engine.CodeCanary:       {exit: exitRefused, do: "see what befell those who went first, then run the others"},
 	engine.CodeUnresolvable: {do: "tie the user to both systems", command: "crmsync users import --from directory"},
 
 	admin.CodeNotFound:          {exit: exitUsage, do: "correct the name"},

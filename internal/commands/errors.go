@@ -101,7 +101,7 @@ func (e *Error) lines() ui.Failure {
 }
 
 func userOr(who string) string {
-	if strings.Contains(who, "@") {
+	if strings.Contains(who, "@") && !strings.Contains(who, " ") {
 		return who
 	}
 	return "USER"

@@ -63,17 +63,6 @@ func (app *App) report(err error) int {
 	return e.exit()
 }
 
-// reportOnce prints an error of a user, and its advice unless an error of that code has
-// been advised on already.
-func (app *App) reportOnce(e *Error, advised map[Code]bool) {
-	f := e.lines()
-	if advised[e.Code] {
-		f.Why, f.Do, f.Command = "", "", ""
-	}
-	advised[e.Code] = true
-	app.Fail(f)
-}
-
 // interrupted marks an error as the consequence of an interrupt, unless it says more
 // than that.
 func interrupted(err error) error {

@@ -14,6 +14,7 @@ func newSync(app *App) *cobra.Command {
 		newSyncRun(app, nil),
 		newSyncForce(app, nil),
 		newSyncPlan(app, nil),
+		newSyncApply(app, nil),
 		newSyncEnable(app, nil),
 		newSyncDisable(app, nil),
 		newSyncQueue(app, nil),

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,17 +15,11 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/record"
 )
 
-// planned is one operation of a user's plan.
+// planned is one step of a user's plan.
 type planned struct {
-	User      string
-	Entity    record.Entity
-	Side      record.Side
-	Action    string
-	CRMID     string
-	MailboxID string
-	Label     string
-	Fields    []string
-	Reason    string
+	User   string
+	Entity record.Entity
+	engine.Step
 }
 
 // planFields are the fields of sync plan.
@@ -37,7 +33,7 @@ var planFields = []ui.Field[planned]{
 	{Name: "label", Of: func(p planned) any { return p.Label }},
 	{Name: "fields", Of: func(p planned) any { return p.Fields }},
 	{Name: "reason", Of: func(p planned) any { return p.Reason }},
-	{Name: "mails", Of: func(planned) any { return 0 }, Wide: true}, // contacts never cause a mail
+	{Name: "mails", Of: func(p planned) any { return p.Mails }, Wide: true},
 }
 
 type syncPlanOptions struct {
@@ -47,6 +43,8 @@ type syncPlanOptions struct {
 	allowCreate bool
 	exitCode    bool
 	summary     bool
+	out         string
+	force       bool
 }
 
 // planSum is what a user's plan comes to.
@@ -55,13 +53,17 @@ type planSum struct {
 	engine.Counts
 	// Unlinked is how many pairs would no longer be kept in step.
 	Unlinked int
+	Mails    int
 }
 
 // planSumFields are the fields of sync plan --summary: one row per user.
 var planSumFields = slices.Concat(
 	[]ui.Field[planSum]{{Name: "user", Of: func(s planSum) any { return s.User }}},
 	countFields(func(s planSum) engine.Counts { return s.Counts })[:10], // all but requests
-	[]ui.Field[planSum]{{Name: "unlinked", Of: func(s planSum) any { return s.Unlinked }, Sparse: true}},
+	[]ui.Field[planSum]{
+		{Name: "unlinked", Of: func(s planSum) any { return s.Unlinked }, Sparse: true},
+		{Name: "mails", Of: func(s planSum) any { return s.Mails }},
+	},
 )
 
 // sumOf sums a plan up.
@@ -75,16 +77,28 @@ func sumOf(p engine.UserPlan) planSum {
 	return s
 }
 
-// sentence says in words what would be done.
+// sentence says in words what would be done. What a person would regret, deletes and
+// mails, is said also where there is none.
 func (s planSum) sentence() string {
-	text := ui.Tally(s.Counts)
-	if s.Unlinked > 0 {
-		if text != "" {
-			text += ", "
-		}
-		text += fmt.Sprintf("%d unlinked", s.Unlinked)
+	var parts []string
+	if text := ui.Tally(s.Counts); text != "" {
+		parts = append(parts, text)
 	}
-	return or(text, "nothing to do")
+	if s.Unlinked > 0 {
+		parts = append(parts, fmt.Sprintf("%d unlinked", s.Unlinked))
+	}
+	if len(parts) == 0 {
+		return "nothing to do"
+	}
+	return fmt.Sprintf("%s; %s, %s", strings.Join(parts, ", "), noneOr(s.DeletedCRM+s.DeletedMailbox, "delete"), noneOr(s.Mails, "mail"))
+}
+
+// noneOr writes a number with its noun: "no deletes", "3 deletes".
+func noneOr(n int, noun string) string {
+	if n == 0 {
+		return "no " + noun + "s"
+	}
+	return count(n, noun)
 }
 
 func newSyncPlan(app *App, run func(context.Context, *App, syncPlanOptions) error) *cobra.Command {
@@ -100,14 +114,22 @@ reason. Nothing is written anywhere.
 
 Besides create, update, delete and link, the action may be prepare (the mailbox gets our
 folder and category), end (a pair is no longer kept in step), held (a delete that the guard
-holds back) or issue (a record that needs a person).`,
+holds back), conflict (a field that both sides changed) or issue (a record that needs a
+person).
+
+With --out the plan is kept in a file, which "crmsync sync apply" carries out as it is, or
+refuses because the world has changed. The file names records, so only its owner can read it.`,
 		Example: `  crmsync sync plan ann@example.com
   crmsync sync plan --all --summary
   crmsync sync plan --all -o csv --fields user,side,action,label,fields
+  crmsync sync plan --org EMEA --out plan.json
   crmsync sync plan --all --exit-code --quiet > /dev/null || echo changes are pending`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.parallel < 1 {
 				return usage(cmd, "--parallel must be at least 1")
+			}
+			if opts.force && opts.out == "" {
+				return usage(cmd, "--force needs --out")
 			}
 			if opts.summary {
 				opts.names = ui.Names(planSumFields)
@@ -124,6 +146,8 @@ holds back) or issue (a record that needs a person).`,
 	fs := cmd.Flags()
 	fs.IntVar(&opts.parallel, "parallel", 8, "work on `N` users at a time")
 	fs.BoolVar(&opts.allowCreate, "allow-create-in-crm", false, "plan as if records born in a mailbox may be created in the CRM")
+	fs.StringVar(&opts.out, "out", "", "keep the plan in a `FILE`, for sync apply")
+	fs.BoolVar(&opts.force, "force", false, "replace the file of --out if it exists")
 	fs.BoolVar(&opts.exitCode, "exit-code", false, "exit with 10 if there is something to do")
 	return cmd
 }
@@ -136,11 +160,19 @@ func runSyncPlan(ctx context.Context, app *App, opts syncPlanOptions) error {
 	if err != nil {
 		return err
 	}
+	if opts.out != "" && !opts.force {
+		if err := app.free(opts.out); err != nil {
+			return err
+		}
+	}
 	users, bad, err := opts.resolve(ctx, app, st)
 	if err != nil {
 		return err
 	}
-	o := engine.Options{Parallel: opts.parallel, AllowCreateInCRM: opts.allowCreate, Users: make([]int64, len(users))}
+	o := engine.Options{
+		Parallel: opts.parallel, AllowCreateInCRM: opts.allowCreate, Users: make([]int64, len(users)),
+		AsOf: app.Now().UTC().Truncate(time.Second), // as the file has it
+	}
 	for i, u := range users {
 		o.Users[i] = u.ID
 	}
@@ -152,17 +184,21 @@ func runSyncPlan(ctx context.Context, app *App, opts syncPlanOptions) error {
 	}
 	var rows []row
 	var list []planned
+	made := plans[:0:0]
 	pending := false
 	for _, p := range plans {
 		if p.Err != nil {
 			rows = append(rows, failed(p.User, p.Err))
 			continue
 		}
+		made = append(made, p)
 		rows = append(rows, row{User: p.User, Result: engine.ResultDone})
-		ops := planOf(p)
-		list = append(list, ops...)
-		for _, op := range ops {
-			pending = pending || op.Action != actionIssue && op.Action != actionHeld
+		for _, s := range p.Steps() {
+			if s.Action == string(reconcile.Settle) {
+				continue // a base that moves: nobody sees it
+			}
+			list = append(list, planned{p.User, p.Entity, s})
+			pending = pending || !oneOf(s.Action, engine.ActionIssue, engine.ActionHeld, engine.ActionConflict)
 		}
 	}
 	table := ui.List(planFields, list)
@@ -177,17 +213,15 @@ func runSyncPlan(ctx context.Context, app *App, opts syncPlanOptions) error {
 		return err
 	}
 	app.sumPlans(plans, opts.summary)
-	advised := map[Code]bool{}
-	for i, r := range append(rows, bad...) {
-		if i < len(plans) && plans[i].Err != nil {
-			e := *explain(plans[i].Err)
-			e.Who = r.User
-			app.reportOnce(&e, advised)
-		} else if r.Result == engine.ResultFailed {
-			app.reportOnce(&Error{Code: r.Code, Who: r.User, What: r.Message}, advised)
+	rows = append(rows, bad...)
+	app.advise(rows)
+	if opts.out != "" && len(made) > 0 {
+		if err := app.keepPlan(st, opts, o.AsOf, made); err != nil {
+			return err
 		}
+		app.Notice("the plan of %s is in %s; carry it out with %q", count(len(made), "user"), opts.out, "crmsync sync apply "+opts.out)
 	}
-	if status := exitOf(append(rows, bad...)); status != exitOK {
+	if status := exitOf(rows); status != exitOK {
 		return statusError(status)
 	}
 	if opts.exitCode && pending {
@@ -196,53 +230,10 @@ func runSyncPlan(ctx context.Context, app *App, opts syncPlanOptions) error {
 	return nil
 }
 
-// The actions of a plan that are not operations.
-const (
-	actionPrepare = "prepare"
-	actionHeld    = "held"
-	actionIssue   = "issue"
-)
-
-// planOf lists what a plan would do. Bases that only move are left out: nobody
-// sees them.
-func planOf(p engine.UserPlan) []planned {
-	var list []planned
-	if p.Prepare {
-		list = append(list, planned{
-			User: p.User, Entity: p.Entity, Side: record.Mailbox, Action: actionPrepare,
-			Reason: "the mailbox has no folder and category of ours yet",
-		})
-	}
-	operation := func(o reconcile.Operation, action string) planned {
-		return planned{
-			User: p.User, Entity: p.Entity, Side: o.Side, Action: action,
-			CRMID: o.CRMID, MailboxID: o.MailboxID, Label: o.Label, Fields: fieldNames(o.Set), Reason: o.Reason,
-		}
-	}
-	for _, o := range p.Plan.Ops {
-		if o.Kind != reconcile.Settle {
-			list = append(list, operation(o, string(o.Kind)))
-		}
-	}
-	for _, o := range p.Plan.Held {
-		list = append(list, operation(o.Operation, actionHeld))
-	}
-	for _, f := range p.Plan.Findings {
-		row := planned{User: p.User, Entity: p.Entity, Side: f.Side, Action: actionIssue, Label: f.Label, Reason: f.Reason}
-		if f.Side == record.CRM {
-			row.CRMID = f.ID
-		} else {
-			row.MailboxID = f.ID
-		}
-		list = append(list, row)
-	}
-	return list
-}
-
 // sumPlans says on standard error what the plans come to.
 func (app *App) sumPlans(plans []engine.UserPlan, brief bool) {
 	var all planSum
-	withheld, made := 0, 0
+	withheld, made, holding := 0, 0, 0
 	for _, p := range plans {
 		if p.Err != nil {
 			continue
@@ -251,6 +242,10 @@ func (app *App) sumPlans(plans []engine.UserPlan, brief bool) {
 		sum := sumOf(p)
 		all.Counts = add(all.Counts, sum.Counts)
 		all.Unlinked += sum.Unlinked
+		all.Mails += sum.Mails
+		if sum.Held > 0 {
+			holding++
+		}
 		for _, f := range p.Plan.Findings {
 			if f.Code == reconcile.NotAllowed {
 				withheld++
@@ -265,6 +260,9 @@ func (app *App) sumPlans(plans []engine.UserPlan, brief bool) {
 	}
 	if made > 1 || made == 1 && brief {
 		app.Notice("%s: %s", count(made, "user"), all.sentence())
+	}
+	if all.Held > 0 {
+		app.Notice("the guard would hold %s of %s back, because too many come at once: look why so many records are gone", count(all.Held, "delete"), count(holding, "user"))
 	}
 	if withheld > 0 {
 		app.Notice("%s from the mailbox %s withheld from the CRM; allow new records once with %q", count(withheld, "change"), isAre(withheld), "crmsync sync run --allow-create-in-crm")
@@ -286,14 +284,6 @@ func add(a, b engine.Counts) engine.Counts {
 		Linked: a.Linked + b.Linked, Conflicts: a.Conflicts + b.Conflicts,
 		Held: a.Held + b.Held, Issues: a.Issues + b.Issues, Requests: a.Requests + b.Requests,
 	}
-}
-
-func fieldNames(r record.Record) []string {
-	var names []string
-	for _, f := range r.Fields() {
-		names = append(names, string(f))
-	}
-	return names
 }
 
 func or(s, other string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -62,6 +63,7 @@ type syncRunOptions struct {
 	outputOptions
 	writeOptions
 	bulkOptions
+	canaryOptions
 	force       bool
 	queue       bool
 	allowCreate bool
@@ -72,6 +74,7 @@ func (o *syncRunOptions) addFlags(cmd *cobra.Command, app *App) {
 	o.outputOptions.addFlags(cmd, ui.Names(runFields))
 	o.writeOptions.addFlags(cmd.Flags())
 	o.bulkOptions.addFlags(cmd.Flags())
+	o.canaryOptions.addFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&o.allowCreate, "allow-create-in-crm", false, "let records born in a mailbox be created in the CRM; a run of a whole organization allows it for good")
 }
 
@@ -80,6 +83,7 @@ func (o *syncRunOptions) check(cmd *cobra.Command, args []string) error {
 		o.selectOptions.check(cmd, args),
 		o.outputOptions.check(cmd),
 		o.bulkOptions.check(cmd),
+		o.canaryOptions.check(cmd, args),
 	)
 }
 
@@ -97,9 +101,14 @@ are due; with --force, run the selection now, at most once a minute for each use
 A user who is being synchronized by another run is skipped. Ctrl-C lets the users who are
 running finish what they have begun and then stops; a second one aborts.
 
-The exit status is 3 if some users failed, and 5 if the guard holds deletes back.`,
+With --canary N the first N users run alone. Only if all of them end well, with nothing held
+back, the others follow. --limit N leaves it at the first N.
+
+The exit status is 3 if some users failed, and 5 if the guard holds deletes back or the
+canary did not end well.`,
 		Example: `  crmsync sync run
   crmsync sync run --org EMEA --limit 5 --allow-create-in-crm
+  crmsync sync run --all --canary 5 --max-failures 10%
   crmsync sync run ann@example.com --force -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := opts.check(cmd, args); err != nil {
@@ -187,6 +196,7 @@ func runSyncRun(ctx context.Context, app *App, opts syncRunOptions) error {
 	if err := app.print(&opts.outputOptions, ui.List(runFields, sessions)); err != nil {
 		return err
 	}
+	opts.tell(app, sessions)
 	return app.concludeRun(rowsOfSessions(sessions), sessions)
 }
 
@@ -197,6 +207,7 @@ func (app *App) runCycles(ctx context.Context, st State, opts syncRunOptions, us
 		Trigger:          engine.TriggerSchedule,
 		AllowCreateInCRM: opts.allowCreate,
 		Parallel:         opts.parallel,
+		Canary:           opts.canary,
 	}
 	if opts.force {
 		o.Trigger = engine.TriggerForce
@@ -211,6 +222,12 @@ func (app *App) runCycles(ctx context.Context, st State, opts syncRunOptions, us
 	if err != nil {
 		return nil, err
 	}
+	if !selected && opts.limit > 0 {
+		// Nobody is selected: the first of those who are due, in the order of their turn.
+		members = slices.DeleteFunc(members, func(m engine.Member) bool { _, run := app.dueOf(m); return !run })
+		members = members[:min(opts.limit, len(members))]
+		o.Users = idsOf(members)
+	}
 	if o.MaxFailures, err = opts.mayFail(len(members)); err != nil {
 		return nil, err
 	}
@@ -218,12 +235,16 @@ func (app *App) runCycles(ctx context.Context, st State, opts syncRunOptions, us
 	defer progress.Close()
 	e := app.engine(st, progress)
 	if !opts.dryRun {
-		if opts.allowCreate {
+		if opts.allowCreate && opts.canary == 0 {
 			if err := app.allowForGood(ctx, st, members); err != nil {
 				return nil, err
 			}
 		}
-		return e.Run(ctx, o)
+		ran, err := e.Run(ctx, o)
+		if err == nil && opts.allowCreate && opts.canary > 0 && !stoppedByCanary(ran) {
+			err = app.allowForGood(ctx, st, members)
+		}
+		return ran, err
 	}
 	var sessions []engine.Session
 	o.Users = []int64{}
@@ -238,6 +259,14 @@ func (app *App) runCycles(ctx context.Context, st State, opts syncRunOptions, us
 	}
 	plans, err := e.Plan(ctx, o)
 	return append(sessionsOfPlans(plans), sessions...), err
+}
+
+func idsOf(members []engine.Member) []int64 {
+	ids := make([]int64, len(members))
+	for i, m := range members {
+		ids[i] = m.User.ID
+	}
+	return ids
 }
 
 // allowForGood allows an organization for good what a run of the whole of it is allowed. A
@@ -272,7 +301,9 @@ func sessionsOfPlans(plans []engine.UserPlan) []engine.Session {
 		s := engine.Session{User: p.User, Result: engine.ResultUnchanged, Message: "dry run: nothing was done"}
 		if p.Err != nil {
 			r := failed(p.User, p.Err)
-			s.Result, s.Code, s.Message = r.Result, r.Code, r.Message
+			s.Result, s.Code, s.Message, s.Differences = r.Result, r.Code, r.Message, p.Differences
+			sessions[i] = s
+			continue
 		}
 		sum := sumOf(p)
 		s.Counts = sum.Counts
@@ -342,7 +373,7 @@ func (app *App) advise(rows []row) {
 	for _, code := range causes {
 		who, what := of[code][0].User, of[code][0].Message
 		if n := len(of[code]); n > 1 {
-			who = count(n, "user")
+			who = whoAll(of[code])
 			if slices.ContainsFunc(of[code], func(r row) bool { return r.Message != what }) {
 				what = codes[code].title
 			}
@@ -351,26 +382,51 @@ func (app *App) advise(rows []row) {
 	}
 }
 
-// concludeRun is conclude with what a run says besides: held deletes are a refusal.
+// whoAll names the users of rows, the first of them by their names.
+func whoAll(rows []row) string {
+	const named = 3
+	var names []string
+	for _, r := range rows[:min(len(rows), named)] {
+		names = append(names, r.User)
+	}
+	list := strings.Join(names, ", ")
+	if more := len(rows) - len(names); more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("%s (%s)", count(len(rows), "user"), list)
+}
+
+// concludeRun is conclude with what a run says besides. What stops on purpose, held
+// deletes, a plan that does not hold any more, a canary, is a refusal; a user who failed
+// weighs more.
 func (app *App) concludeRun(rows []row, sessions []engine.Session) error {
-	err := app.conclude(rows)
+	if len(rows) > 1 {
+		app.Notice("%s", summary(rows))
+	}
 	app.advise(rows)
-	held, issues := 0, 0
+	held, issues, stopped := 0, 0, 0
 	for _, s := range sessions {
 		held += s.Held
 		issues += s.Issues
 	}
+	others := slices.DeleteFunc(slices.Clone(rows), func(r row) bool {
+		if oneOf(r.Code, engine.CodePlanChanged, engine.CodeCanary) {
+			stopped++
+			return true
+		}
+		return false
+	})
 	if issues > 0 {
 		app.Notice("%s could not be synchronized as they are; see %q", count(issues, "record"), "crmsync issues list")
 	}
-	if held == 0 {
-		return err
+	if held > 0 {
+		app.Notice("the guard holds %s back: more than a normal day explains; see %q", count(held, "delete"), "crmsync issues list")
 	}
-	app.Notice("the guard holds %s back: more than a normal day explains; see %q", count(held, "delete"), "crmsync issues list")
-	if err == nil {
-		err = statusError(exitRefused)
+	status := exitOf(others)
+	if status == exitOK && held+stopped > 0 {
+		status = exitRefused
 	}
-	return err
+	return statusError(status)
 }
 
 // dueOf tells whether a user's cycle would run now, and why, or why not.

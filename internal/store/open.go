@@ -186,6 +186,9 @@ func (s *Store) Close() error {
 // Install returns the id of this installation, which stamps bear.
 func (s *Store) Install() string { return s.install }
 
+// Schema returns the version of the state: an open one is of the newest.
+func (s *Store) Schema() int { return len(migrations()) }
+
 // Path returns the state's file.
 func (s *Store) Path() string { return s.path }
 
