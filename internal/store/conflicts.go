@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"github.com/crmsync/crmsync/internal/sync/admin"
 	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/reconcile"
 	"github.com/crmsync/crmsync/internal/sync/record"
 )
 
@@ -72,45 +74,100 @@ func (s *Store) scanConflict(r scanner) (c admin.StoredConflict, err error) {
 	return c, err
 }
 
-// keepConflicts stores conflicts, their values sealed.
+// keepConflicts stores conflicts, their values sealed. One that is there already, and
+// was not restored, is the same one that was met again: a process that dies between two
+// steps of a cycle decides the second time what it had decided the first.
 func (s *Store) keepConflicts(ctx context.Context, tx *sql.Tx, user int64, entity record.Entity, set engine.Settlement) error {
 	for _, c := range set.Conflicts {
-		lost, err := s.sealValue(c.Lost, conflictLost, user)
+		id, err := s.sameConflict(ctx, tx, user, entity, c)
 		if err != nil {
 			return err
 		}
-		kept, err := s.sealValue(c.Kept, conflictKept, user)
-		if err != nil {
-			return err
+		if id == 0 {
+			err = s.addConflict(ctx, tx, user, entity, set, c)
+		} else {
+			_, err = run(ctx, tx, `UPDATE conflicts SET session = ?, time = ? WHERE id = ?`, set.Session, nanos(set.Now), id)
 		}
-		_, err = run(ctx, tx, `
-			INSERT INTO conflicts (
-				user_id,
-				entity,
-				session,
-				time,
-				crm_id,
-				mailbox_id,
-				field,
-				winner,
-				lost,
-				kept
-			)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			user,
-			entity,
-			set.Session,
-			nanos(set.Now),
-			c.CRMID,
-			c.MailboxID,
-			c.Field,
-			c.Winner,
-			lost,
-			kept,
-		)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sameConflict returns the number of a conflict that is there already, or 0.
+func (s *Store) sameConflict(ctx context.Context, tx *sql.Tx, user int64, entity record.Entity, c reconcile.Conflict) (same int64, err error) {
+	err = each(ctx, tx, func(r *sql.Rows) error {
+		var id int64
+		var lost, kept []byte
+		if err := r.Scan(&id, &lost, &kept); err != nil {
+			return err
+		}
+		l, err := s.unsealValue(lost, conflictLost, user)
+		if err != nil {
+			return err
+		}
+		k, err := s.unsealValue(kept, conflictKept, user)
+		if err == nil && slices.Equal(l, c.Lost) && slices.Equal(k, c.Kept) {
+			same = id
+		}
+		return err
+	}, `
+		SELECT
+			id,
+			lost,
+			kept
+		FROM conflicts
+		WHERE user_id = ?
+		AND entity = ?
+		AND crm_id = ?
+		AND mailbox_id = ?
+		AND field = ?
+		AND winner = ?
+		AND restored = 0`,
+		user,
+		entity,
+		c.CRMID,
+		c.MailboxID,
+		c.Field,
+		c.Winner,
+	)
+	return same, err
+}
+
+func (s *Store) addConflict(ctx context.Context, tx *sql.Tx, user int64, entity record.Entity, set engine.Settlement, c reconcile.Conflict) error {
+	lost, err := s.sealValue(c.Lost, conflictLost, user)
+	if err != nil {
+		return err
+	}
+	kept, err := s.sealValue(c.Kept, conflictKept, user)
+	if err != nil {
+		return err
+	}
+	_, err = run(ctx, tx, `
+		INSERT INTO conflicts (
+			user_id,
+			entity,
+			session,
+			time,
+			crm_id,
+			mailbox_id,
+			field,
+			winner,
+			lost,
+			kept
+		)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		user,
+		entity,
+		set.Session,
+		nanos(set.Now),
+		c.CRMID,
+		c.MailboxID,
+		c.Field,
+		c.Winner,
+		lost,
+		kept,
+	)
+	return err
 }

@@ -534,6 +534,18 @@ func TestConflicts(t *testing.T) {
 		})
 	}
 	same(t, "conflicts, newest first", got, want)
+
+	// A cycle that died before it wrote meets the same conflict again; another value is
+	// another conflict.
+	other := c[0]
+	other.Lost = record.Text("d@example.com")
+	settle(t, s, user, engine.Settlement{Conflicts: []reconcile.Conflict{c[0], other}, Session: 8, Now: t0.Add(1)})
+	want[1].Session, want[1].Time = 8, t0.Add(1)
+	third := admin.StoredConflict{ID: 3, User: person(0).Email, Entity: record.Contacts, Session: 8, Time: t0.Add(1), Conflict: other}
+	got, err = s.Conflicts(t.Context(), 0)
+	must(t, err)
+	same(t, "conflicts, one of them met again", got, append([]admin.StoredConflict{third}, want...))
+
 	if got, err := s.Conflicts(t.Context(), 999); len(got) != 0 || err != nil {
 		t.Errorf("nobody's conflicts: %v, %v", got, err)
 	}

@@ -175,3 +175,7 @@ CREATE UNIQUE INDEX sessions_running ON sessions (user_id) WHERE ended = 0;
 
 -- A conflict is restored once; 0 for not yet.
 ALTER TABLE conflicts ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
+
+-- A conflict that is met again is looked up by its record.
+DROP INDEX conflicts_user;
+CREATE INDEX conflicts_record ON conflicts (user_id, crm_id);
