@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,6 +25,59 @@ import (
 // contacts is how many contacts the benchmarks synchronize: as many as a first sync
 // brings into a mailbox.
 const contacts = 10_000
+
+// bench is a sandbox with its real program beside it.
+type bench struct {
+	t       testing.TB
+	sandbox *sandbox.Sandbox
+	dir     string
+	program string
+}
+
+// newBench starts a sandbox with users who own so many contacts each, and builds the
+// program.
+func newBench(t testing.TB, users, contacts int) *bench {
+	t.Helper()
+	b := build(t)
+	s, err := sandbox.Start(t.Context(), sandbox.Options{Dir: b.dir, Users: users, Contacts: contacts, Seed: 1, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop() })
+	b.sandbox = s
+	return b
+}
+
+// build builds the program, without a sandbox yet.
+func build(t testing.TB) *bench {
+	t.Helper()
+	b := &bench{t: t, dir: filepath.Join(t.TempDir(), "sb"), program: filepath.Join(t.TempDir(), "crmsync")}
+	if runtime.GOOS == "windows" {
+		b.program += ".exe"
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", b.program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return b
+}
+
+// command is the program with arguments, on the sandbox's configuration and with a
+// state of its own.
+func (b *bench) command(ctx context.Context, state string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, b.program, append(args, "--state", state)...)
+	cmd.Env = append(os.Environ(), "CRMSYNC_CONFIG="+filepath.Join(b.dir, "crmsync.yaml"))
+	return cmd
+}
+
+// run runs the program and demands that it exits with 0.
+func (b *bench) run(state string, args ...string) string {
+	b.t.Helper()
+	out, err := b.command(b.t.Context(), state, args...).CombinedOutput()
+	if err != nil {
+		b.t.Fatalf("crmsync %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
 
 // process has the connections that one process opens, each when it is first needed.
 type process struct {
@@ -49,7 +104,7 @@ func (p *process) CRM(ctx context.Context, name string) (remote.CRM, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.crm, err = openCRM(ctx, conn, p.options())
+	p.crm, err = network{}.openCRM(ctx, conn, p.options())
 	return p.crm, err
 }
 
@@ -61,7 +116,7 @@ func (p *process) Mail(ctx context.Context, name string) (remote.Mail, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.mail, err = openMail(ctx, conn, p.options())
+	p.mail, err = network{}.openMail(ctx, conn, p.options())
 	return p.mail, err
 }
 
@@ -100,19 +155,25 @@ func (b *bench) enabled() *store.Store {
 	path := filepath.Join(b.t.TempDir(), "state.db")
 	b.run(path, "users", "import", "--from", "directory")
 	b.run(path, "sync", "enable", "--all")
+	return openStore(b.t, path)
+}
+
+// openStore opens a state that the program made.
+func openStore(t testing.TB, path string) *store.Store {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(filepath.Dir(path), config.KeyFile))
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	st, err := store.Open(b.t.Context(), path, key, store.Options{Random: rand.Reader})
+	st, err := store.Open(t.Context(), path, key, store.Options{Random: rand.Reader})
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	b.t.Cleanup(func() { _ = st.Close() })
+	t.Cleanup(func() { _ = st.Close() })
 	return st
 }
 

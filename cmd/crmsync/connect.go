@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/crmsync/crmsync/internal/commands"
 	"github.com/crmsync/crmsync/internal/sync/remote"
@@ -10,8 +11,12 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/roster"
 )
 
+// network opens connections whose requests are carried by base: the real network if it
+// is nil.
+type network struct{ base http.RoundTripper }
+
 // openMail opens a connection to a mail system.
-func openMail(ctx context.Context, c roster.Connection, o commands.ConnectOptions) (remote.Mail, error) {
+func (n network) openMail(ctx context.Context, c roster.Connection, o commands.ConnectOptions) (remote.Mail, error) {
 	if c.Kind != "graph" {
 		return nil, wrongKind(c, "mail system", "graph")
 	}
@@ -22,12 +27,12 @@ func openMail(ctx context.Context, c roster.Connection, o commands.ConnectOption
 		Certificate: secret(ctx, o, c.Certificate),
 		Prompt:      o.Prompt,
 		AppID:       c.AppID,
-		Log:         o.Log, Now: o.Now,
+		Log:         o.Log, Now: o.Now, Transport: n.base,
 	})
 }
 
 // openCRM opens a connection to a CRM.
-func openCRM(ctx context.Context, c roster.Connection, o commands.ConnectOptions) (remote.CRM, error) {
+func (n network) openCRM(ctx context.Context, c roster.Connection, o commands.ConnectOptions) (remote.CRM, error) {
 	if c.Kind != "salesforce" {
 		return nil, wrongKind(c, "CRM", "salesforce")
 	}
@@ -38,7 +43,7 @@ func openCRM(ctx context.Context, c roster.Connection, o commands.ConnectOptions
 		Token:      secret(ctx, o, c.Token),
 		Key:        secret(ctx, o, c.Certificate),
 		StampField: c.StampField,
-		Log:        o.Log, Now: o.Now,
+		Log:        o.Log, Now: o.Now, Base: n.base,
 	})
 }
 

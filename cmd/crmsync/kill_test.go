@@ -1,182 +1,79 @@
 package main
 
 import (
-	"context"
+	"cmp"
+	"flag"
 	"fmt"
-	"math/rand/v2"
+	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"testing"
-	"time"
-
-	"github.com/crmsync/crmsync/internal/sync/sandbox"
 )
 
-// bench is a sandbox with its real program beside it.
-type bench struct {
-	t       testing.TB
-	sandbox *sandbox.Sandbox
-	dir     string
-	program string
+var killEvery = flag.Int("kill-every", 23, "kill the program at every so many of the points of each scenario; 1 is all of them")
+
+// doomed runs a command that dies at a point, and returns all points that it came to. At
+// 0 it does not die. No command is a cycle.
+func (w *world) doomed(at int, args ...string) (points []string) {
+	w.t.Helper()
+	if args == nil {
+		args = cycle
+	}
+	log := filepath.Join(w.dir, "points")
+	cmd := w.command(args...)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", doomAt, at), doomLog+"="+log)
+	_ = cmd.Run() // it dies
+	text, err := os.ReadFile(log)
+	must(w.t, err)
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
-// newBench starts a sandbox with users who own so many contacts each, and builds the
-// program.
-func newBench(t testing.TB, users, contacts int) *bench {
-	t.Helper()
-	b := build(t)
-	s, err := sandbox.Start(t.Context(), sandbox.Options{Dir: b.dir, Users: users, Contacts: contacts, Seed: 1, Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Stop() })
-	b.sandbox = s
-	return b
-}
-
-// build builds the program, without a sandbox yet.
-func build(t testing.TB) *bench {
-	t.Helper()
-	b := &bench{t: t, dir: filepath.Join(t.TempDir(), "sb"), program: filepath.Join(t.TempDir(), "crmsync")}
-	if runtime.GOOS == "windows" {
-		b.program += ".exe"
-	}
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", b.program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return b
-}
-
-// command is the program with arguments, on the sandbox's configuration and with a
-// state of its own.
-func (b *bench) command(ctx context.Context, state string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, b.program, append(args, "--state", state)...)
-	cmd.Env = append(os.Environ(), "CRMSYNC_CONFIG="+filepath.Join(b.dir, "crmsync.yaml"))
-	return cmd
-}
-
-// run runs the program and demands that it exits with 0.
-func (b *bench) run(state string, args ...string) string {
-	b.t.Helper()
-	out, err := b.command(b.t.Context(), state, args...).CombinedOutput()
-	if err != nil {
-		b.t.Fatalf("crmsync %v: %v\n%s", args, err, out)
-	}
-	return string(out)
-}
-
-// sides returns the names of the first user's contacts in the CRM and in his folder,
-// each with how often it is there and what both sides hold alike.
-func (b *bench) sides() (crm, mailbox map[string]int) {
-	b.t.Helper()
-	ctx := b.t.Context()
-	people, err := b.sandbox.People(ctx)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	user := people[0].Email
-	records, err := b.sandbox.Contacts(ctx, sandbox.CRM, user)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	crm, mailbox = map[string]int{}, map[string]int{}
-	for _, c := range records {
-		if c.Owner == user && !c.Deleted {
-			crm[c.Name+"|"+c.Fields["Title"]+"|"+c.Fields["MailingCity"]]++
-		}
-	}
-	items, err := b.sandbox.Contacts(ctx, sandbox.Mailbox, user)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for _, c := range items {
-		if c.Folder == "CRM" {
-			mailbox[c.Name+"|"+c.Fields["jobTitle"]+"|"+c.Fields["businessAddress.city"]]++
-		}
-	}
-	return crm, mailbox
-}
-
-// The real program is killed at random moments of its first sync and started again:
-// no contact is there twice, and both sides are equal.
-func TestKilledDuringFirstSync(t *testing.T) {
+// The program is killed before and after everything that it asks of a server and
+// everything that it writes to its disk, once at each such point. One run later both
+// sides are as if nothing had happened, and the next one has nothing to do.
+func TestKilled(t *testing.T) {
 	if testing.Short() {
-		t.Skip("SKIPPED: kills the real program twenty times; run without -short")
+		t.Skip("SKIPPED: kills the real program many times; run without -short")
 	}
-	b := newBench(t, 1, 150)
-	r := rand.New(rand.NewPCG(1, 2))
-	start := func(state string) {
-		b.run(state, "users", "import", "--from", "directory")
-		b.run(state, "sync", "enable", "--all")
-	}
-	// An undisturbed run tells how many requests a first sync makes, and what the sides
-	// look like after it.
-	state := filepath.Join(t.TempDir(), "undisturbed.db")
-	start(state)
-	before := b.requests()
-	b.run(state, "sync", "run", "--allow-create-in-crm")
-	whole := b.requests() - before
-	wantCRM, wantMailbox := b.sides()
-	if len(wantCRM) < 100 || fmt.Sprint(wantCRM) != fmt.Sprint(wantMailbox) {
-		t.Fatalf("undisturbed: %d in the CRM, %d in the mailbox", len(wantCRM), len(wantMailbox))
-	}
-	killed := 0
-	for n := range 20 {
-		if err := b.sandbox.Reset(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		state := filepath.Join(t.TempDir(), fmt.Sprint(n, ".db"))
-		start(state)
-		cmd := b.command(t.Context(), state, "sync", "run", "--allow-create-in-crm")
-		at := b.requests() + 1 + r.IntN(whole)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		for b.requests() < at && len(ended) == 0 {
-			time.Sleep(time.Duration(r.Int64N(int64(time.Millisecond)))) // anywhere between two requests
-		}
-		_ = cmd.Process.Kill() // kill -9
-		if err := <-ended; err != nil {
-			killed++
-		}
-		b.run(state, "sync", "run", "--allow-create-in-crm", "--all", "--force")
-		crm, mailbox := b.sides()
-		if fmt.Sprint(crm) != fmt.Sprint(wantCRM) || fmt.Sprint(mailbox) != fmt.Sprint(wantMailbox) {
-			t.Errorf("killed at request %d: %s", at, differences(wantCRM, crm, wantMailbox, mailbox))
-		}
-	}
-	if killed < 10 {
-		t.Errorf("only %d of 20 runs were killed before they ended", killed)
-	}
-}
-
-// requests returns how many round trips both servers have answered.
-func (b *bench) requests() int {
-	st, err := b.sandbox.Stats(b.t.Context())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return st.Graph.Total.RoundTrips + st.Salesforce.Requests
-}
-
-// differences names what is there more or less often than it should be.
-func differences(wantCRM, crm, wantMailbox, mailbox map[string]int) string {
-	var out string
-	for side, m := range map[string][2]map[string]int{"CRM": {wantCRM, crm}, "mailbox": {wantMailbox, mailbox}} {
-		for name, n := range m[1] {
-			if n != m[0][name] {
-				out += fmt.Sprintf("\n%s: %s is there %d times, not %d", side, name, n, m[0][name])
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 2, cmp.Or(s.contacts, 6))
+			command := s.command
+			if command == nil {
+				command = cycle
 			}
-		}
-		for name, n := range m[0] {
-			if _, ok := m[1][name]; !ok {
-				out += fmt.Sprintf("\n%s: %s is gone (%d)", side, name, n)
+			s.prepare(w)
+			w.pass(due)
+			start := w.save()
+			points := w.doomed(0, command...)
+			want, report := w.contents(), w.report(s)
+			killed := 0
+			for at := 1; at <= len(points); at += *killEvery {
+				w.restore(start)
+				reached := w.doomed(at, command...)
+				if len(reached) < at {
+					continue // it took fewer steps this time
+				}
+				killed++
+				last := fmt.Sprintf("killed at point %d, %s", at, reached[at-1])
+				w.pass(due)
+				w.runs(s.status, command...)
+				if got := w.contents(); !maps.Equal(got, want) {
+					t.Errorf("%s:%s", last, differences(want, got))
+				}
+				if got := w.report(s); got != report {
+					t.Errorf("%s: it reports\n%s\ninstead of\n%s", last, got, report)
+				}
+				must(t, w.ResetStats(t.Context()))
+				w.sync()
+				if n := w.writes(); n != 0 {
+					t.Errorf("%s: the second run after it wrote %d items", last, n)
+				}
 			}
-		}
+			must(t, openStore(t, w.state).Check(t.Context()))
+			t.Logf("killed at %d of %d points", killed, len(points))
+		})
 	}
-	return out
 }

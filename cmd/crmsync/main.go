@@ -35,12 +35,12 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	os.Exit(run())
+	os.Exit(run(newApp(network{})))
 }
 
-// run wires the program and runs one command line. The first interrupt ends its
+// run runs one command line of a program that is wired. The first interrupt ends its
 // context, so that what was begun is finished; the second ends the process.
-func run() int {
+func run(app *commands.App) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)
@@ -53,11 +53,11 @@ func run() int {
 		<-signals
 		os.Exit(exitAborted)
 	}()
-	return commands.Main(ctx, newApp(), os.Args[1:])
+	return commands.Main(ctx, app, os.Args[1:])
 }
 
-// newApp makes the App of the real world.
-func newApp() *commands.App {
+// newApp makes the App of the real world, with its way to the servers.
+func newApp(n network) *commands.App {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
@@ -77,8 +77,8 @@ func newApp() *commands.App {
 		Spawn:      spawn,
 		LoadConfig: config.Load,
 		OpenState:  openState,
-		CRM:        openCRM,
-		Mail:       openMail,
+		CRM:        n.openCRM,
+		Mail:       n.openMail,
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // The scripts in testdata/script run the program itself, as an administrator types it.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"crmsync": func() { os.Exit(run()) },
+		"crmsync": func() { os.Exit(run(testApp())) },
 	})
 }
 
