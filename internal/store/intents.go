@@ -126,8 +126,8 @@ func (s *Store) ExpiredOps(ctx context.Context, user int64, entity record.Entity
 	return out, err
 }
 
-// Intend makes writes durable before they are sent. Nothing but ids and hashes of what
-// is to be written is stored.
+// Intend makes writes durable before they are sent, with their images. Of what is to be
+// written nothing but ids and hashes is stored; what it replaces is sealed.
 func (s *Store) Intend(ctx context.Context, l engine.Lease, entity record.Entity, intents []engine.Intent) error {
 	return s.underLease(ctx, l, func(ctx context.Context, tx *sql.Tx) (err error) {
 		replica, err := makeReplica(ctx, tx, l.User, entity)
@@ -172,7 +172,7 @@ func (s *Store) Intend(ctx context.Context, l engine.Lease, entity record.Entity
 				return fmt.Errorf("intent %s: %w", i.Op, err)
 			}
 		}
-		return nil
+		return s.keepImages(ctx, tx, l.User, replica, fields, intents)
 	})
 }
 

@@ -155,7 +155,7 @@ func (u *unpacker) fail() {
 
 func (u *unpacker) uint() int {
 	v, n := binary.Uvarint(u.b)
-	if n <= 0 || v > 1<<20 {
+	if n <= 0 || v > 1<<28 {
 		u.fail()
 		return 0
 	}

@@ -294,7 +294,10 @@ func everything(t *testing.T, s *Store, u roster.User) {
 	id, err := s.OpenSession(ctx, held(t, s, u.ID), engine.Session{UserID: u.ID, Trigger: engine.TriggerSchedule, Started: t0})
 	must(t, err)
 	must(t, s.Intend(ctx, held(t, s, u.ID), record.Contacts, []engine.Intent{
-		{Op: op(1), Side: record.Mailbox, Kind: reconcile.Create, CRMID: "c1", Created: t0},
+		{
+			Op: op(1), Side: record.Mailbox, Kind: reconcile.Create, CRMID: "c1", Created: t0,
+			Session: id, Image: &reconcile.Image{Op: op(1), Time: t0, Side: record.Mailbox, Kind: reconcile.Create, CRMID: "c1", Label: "Ann"},
+		},
 		{Op: op(2), Side: record.Mailbox, Kind: reconcile.Create, CRMID: "c2", Created: t0},
 	}))
 	settle(t, s, u.ID, engine.Settlement{
@@ -310,10 +313,6 @@ func everything(t *testing.T, s *Store, u roster.User) {
 		VALUES (?, 'contacts', 'crm', 'c1', 'm1', x'', 'deleted in the mailbox', 'user', 1, ?)`, u.ID, id)
 	must(t, err)
 	_, err = s.writer.ExecContext(ctx, `INSERT INTO settings VALUES ('user', ?, 'contacts.conflict', 'newest')`, u.ID)
-	must(t, err)
-	_, err = s.writer.ExecContext(ctx, `
-		INSERT INTO images (user_id, entity, session, op, time, side, kind, crm_id, mailbox_id, body)
-		VALUES (?, 'contacts', ?, 'op', 1, 'crm', 'update', 'c1', 'm1', x'')`, u.ID, id)
 	must(t, err)
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/roster"
 )
 
-// kept is how long expired operations and ended links are remembered.
-const kept = 30 * 24 * time.Hour
+// kept is how long expired operations, ended links and images are remembered.
+const kept = engine.ImagesKept
 
 const sessionColumns = `
 		s.id,
@@ -273,6 +273,9 @@ const (
 // forget removes a user's ended links and expired operations from before a time.
 func forget(ctx context.Context, tx *sql.Tx, user int64, before time.Time) error {
 	if _, err := run(ctx, tx, forgetLinks, user, nanos(before)); err != nil {
+		return err
+	}
+	if err := forgetImages(ctx, tx, before); err != nil {
 		return err
 	}
 	_, err := run(ctx, tx, forgetOps, user, nanos(before))

@@ -49,6 +49,9 @@ func (s *Store) Settle(ctx context.Context, l engine.Lease, entity record.Entity
 		if err := settleIntents(ctx, tx, replica, set); err != nil {
 			return err
 		}
+		if err := settleImages(ctx, tx, replica, set); err != nil {
+			return err
+		}
 		if err := removeLinks(ctx, tx, replica, set.Remove); err != nil {
 			return err
 		}

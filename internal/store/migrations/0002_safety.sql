@@ -18,26 +18,30 @@ SELECT 'org', name, 'contacts.create_in_crm', 'true' FROM organizations WHERE cr
 ALTER TABLE organizations DROP COLUMN create_in_crm;
 
 -- What an item held before a write of ours, and what the write left there, so that it
--- can be taken back.
+-- can be taken back. Ids, hashes and operations are packed as images.go says, values and
+-- labels sealed. Images are made in the order of time.
 CREATE TABLE images (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
-	user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-	entity TEXT NOT NULL CHECK (entity IN ('contacts', 'events', 'tasks', 'emails')),
+	replica_id INTEGER NOT NULL REFERENCES replicas (id) ON DELETE CASCADE,
 	session INTEGER NOT NULL,
-	op TEXT NOT NULL CHECK (op <> ''),
+	op BLOB NOT NULL CHECK (op <> x''),
 	time INTEGER NOT NULL,
 	side TEXT NOT NULL CHECK (side IN ('crm', 'mailbox')),
 	kind TEXT NOT NULL CHECK (kind IN ('create', 'update', 'delete')),
 	crm_id TEXT NOT NULL,
-	mailbox_id TEXT NOT NULL,
+	mailbox BLOB NOT NULL,
+	-- What the write left in the fields that it wrote.
+	remains BLOB NOT NULL,
 	body BLOB NOT NULL,
-	-- The session that took it back; 0 for none.
-	undone INTEGER NOT NULL DEFAULT 0
+	-- The write was applied.
+	written INTEGER NOT NULL DEFAULT 0 CHECK (written IN (0, 1)),
+	-- The operation that takes it back; empty for none.
+	undone BLOB NOT NULL DEFAULT x''
 ) STRICT;
 
-CREATE UNIQUE INDEX images_op ON images (user_id, entity, op);
+CREATE UNIQUE INDEX images_op ON images (replica_id, op);
 CREATE INDEX images_session ON images (session);
-CREATE INDEX images_time ON images (time);
+CREATE INDEX images_undone ON images (replica_id, undone) WHERE undone <> x'';
 
 -- Deletes that the guard holds, until somebody decides.
 CREATE TABLE held_2 (

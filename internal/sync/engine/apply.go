@@ -25,6 +25,7 @@ const (
 func (c *cycle) apply(ctx context.Context, quit <-chan struct{}, plan reconcile.Plan, in reconcile.Input) error {
 	for round := 0; ; round++ {
 		c.again, c.joint = map[string]reconcile.Operation{}, map[string]reconcile.Operation{}
+		c.see(plan, in)
 		c.count(plan)
 		if err := c.applyState(ctx, plan, in); err != nil {
 			return err
@@ -289,41 +290,53 @@ func (c *cycle) stopped(side record.Side) bool {
 	return c.stop[side] != nil
 }
 
-// writeBatch intends, sends and settles one batch.
+// writeBatch looks at the items of one batch, intends, sends and settles it.
 func (c *cycle) writeBatch(ctx context.Context, side record.Side, ops []reconcile.Operation) error {
-	intents := make([]Intent, len(ops))
-	writes := make([]remote.Write, len(ops))
+	batch := c.look(ctx, side, ops)
+	var intents []Intent
+	var writes []remote.Write
 	now := c.e.Now()
-	for i, o := range ops {
+	for i := range batch {
+		a := &batch[i]
+		if a.res.Err != nil {
+			continue
+		}
 		op, err := record.NewOpID(c.e.Random)
 		if err != nil {
 			return stateFault("drawing an operation id", err)
 		}
-		intents[i] = Intent{
-			Op: op, Side: side, Kind: o.Kind, CRMID: o.CRMID, MailboxID: o.MailboxID,
-			Link: o.Link, MoveCRM: o.MoveCRM, MoveMailbox: o.MoveMailbox, Created: now,
+		image := c.image(*a, op)
+		a.sent, a.intent = true, Intent{
+			Op: op, Side: side, Kind: a.op.Kind, CRMID: a.op.CRMID, MailboxID: a.op.MailboxID,
+			Link: a.op.Link, MoveCRM: a.op.MoveCRM, MoveMailbox: a.op.MoveMailbox, Created: now,
+			Session: c.session.ID, Image: &image, Undoes: a.op.Undoes,
 		}
-		writes[i] = c.write(o, op)
+		intents, writes = append(intents, a.intent), append(writes, c.write(*a))
 	}
-	if err := c.e.State.Intend(ctx, c.lease, c.entity, intents); err != nil {
-		return stateFault("noting what is about to be written", err)
+	if len(writes) > 0 {
+		if err := c.e.State.Intend(ctx, c.lease, c.entity, intents); err != nil {
+			return stateFault("noting what is about to be written", err)
+		}
+		results := c.side(side).Apply(ctx, writes)
+		for i := range batch {
+			if batch[i].sent {
+				batch[i].res, results = results[0], results[1:]
+			}
+		}
 	}
-	results := c.side(side).Apply(ctx, writes)
-	return c.settleBatch(ctx, side, ops, intents, results)
+	return c.settleBatch(ctx, side, batch)
 }
 
 // write returns what is sent for an operation.
-func (c *cycle) write(o reconcile.Operation, op record.OpID) remote.Write {
+func (c *cycle) write(a attempt) remote.Write {
+	o := a.op
 	table := c.side(o.Side).Capabilities().Mapping
-	w := remote.Write{Kind: remote.WriteKind(o.Kind), Version: o.Version, Stamp: c.stamp(o, op)}
+	w := remote.Write{Kind: remote.WriteKind(o.Kind), Version: o.Version, Stamp: c.stamp(o, a.intent.Op)}
 	if o.Kind != reconcile.Create {
-		w.ID = o.CRMID
-		if o.Side == record.Mailbox {
-			w.ID = o.MailboxID
-		}
+		w.ID = targetOf(o)
 	}
 	if o.Kind != reconcile.Delete {
-		w.Set, w.Whole = table.Write(o.Set), table.Write(o.Whole)
+		w.Set, w.Whole = table.Write(o.Set), table.Write(a.whole())
 	}
 	if o.Kind == reconcile.Create && o.Side == record.CRM {
 		w.Owner = c.m.User.CRMUser
@@ -342,26 +355,27 @@ func (c *cycle) stamp(o reconcile.Operation, op record.OpID) record.Stamp {
 
 // settleBatch stores what became of a batch. Both sides settle one at a time, because
 // a record that is written on both has one link.
-func (c *cycle) settleBatch(ctx context.Context, side record.Side, ops []reconcile.Operation, intents []Intent, results []remote.WriteResult) error {
+func (c *cycle) settleBatch(ctx context.Context, side record.Side, batch []attempt) error {
 	var s Settlement
 	var ended, failed []reconcile.Operation
 	done := map[reconcile.OpKind]int{}
 	links := map[string]bool{}
-	down := c.down(side, results)
-	for i, o := range ops {
-		res, op := results[i], intents[i].Op
+	down := c.down(side, batch)
+	for _, a := range batch {
+		o, res, op := a.op, a.res, a.intent.Op
 		err := res.Err
-		if o.Kind == reconcile.Delete && remote.Is(err, remote.ClassGone) {
+		if o.Kind == reconcile.Delete && a.sent && remote.Is(err, remote.ClassGone) {
 			err = nil // somebody else was faster
 		}
-		if !remote.IsUnclear(err) {
+		if a.sent && !remote.IsUnclear(err) {
 			s.Settled = append(s.Settled, op)
 		}
 		switch {
 		case err == nil:
 			if res.ID == "" {
-				res.ID = intents[i].target()
+				res.ID = a.intent.target()
 			}
+			s.Written = append(s.Written, Written{Op: op, ID: res.ID, Left: c.left(a)})
 			done[o.Kind]++
 			c.tell(o, res.ID, nil)
 			ended = append(ended, o)
@@ -426,23 +440,24 @@ const patience = 2
 
 // down tells whether the answers to a batch mean that a side takes no more writes in
 // this cycle, and stops writing to it if so.
-func (c *cycle) down(side record.Side, results []remote.WriteResult) bool {
+func (c *cycle) down(side record.Side, batch []attempt) bool {
 	failed := 0
-	for _, res := range results {
-		switch remote.ClassOf(res.Err) {
+	for _, a := range batch {
+		err := a.res.Err
+		switch remote.ClassOf(err) {
 		case remote.ClassPressure, remote.ClassAuthorization, remote.ClassConnection, remote.ClassSetup, remote.ClassContainerGone:
-			c.stopSide(side, remoteFault(side, "writing to the "+sideName(side), res.Err))
+			c.stopSide(side, remoteFault(side, "writing to the "+sideName(side), err))
 			return true
 		case remote.ClassTransient:
-			if res.Err != nil {
+			if err != nil {
 				failed++
 			}
 		}
 	}
-	if failed < len(results) || c.m.User.Failures >= patience {
+	if failed < len(batch) || c.m.User.Failures >= patience {
 		return false
 	}
-	c.stopSide(side, remoteFault(side, "writing to the "+sideName(side), results[0].Err))
+	c.stopSide(side, remoteFault(side, "writing to the "+sideName(side), batch[0].res.Err))
 	return true
 }
 

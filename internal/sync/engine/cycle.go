@@ -58,6 +58,10 @@ type cycle struct {
 	untold map[record.Side]map[string]bool
 	missed int
 
+	// seen are the items that are about to be written, as far as they were read. It does
+	// not change while something is written.
+	seen map[record.Side]map[string]reconcile.Change
+
 	mu    sync.Mutex // guards what both sides' writers change
 	links map[string]reconcile.Link
 	ended int                            // links that ended without a write

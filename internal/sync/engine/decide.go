@@ -45,17 +45,16 @@ func (c *cycle) reconcile(ctx context.Context, in *reconcile.Input) (reconcile.P
 			return reconcile.Plan{}, err
 		}
 		plan := reconcile.Reconcile(*in)
-		refs := append(plan.Reread, c.versionless(plan)...)
-		if len(refs) == 0 {
+		if len(plan.Reread) == 0 {
 			return plan, nil
 		}
 		if round == maxRereads {
-			c.log.add("%d items must be read that were read already: left for the next cycle", len(refs))
+			c.log.add("%d items must be read that were read already: left for the next cycle", len(plan.Reread))
 			c.unsettled = true
 			return plan, nil
 		}
 		ids := map[record.Side][]string{}
-		for _, r := range refs {
+		for _, r := range plan.Reread {
 			ids[r.Side] = append(ids[r.Side], r.ID)
 		}
 		for _, s := range sides {
@@ -70,26 +69,6 @@ func (c *cycle) reconcile(ctx context.Context, in *reconcile.Input) (reconcile.P
 			}
 		}
 	}
-}
-
-// versionless returns the items that would be written without a precondition because
-// their version is not known, on a side that could check one.
-func (c *cycle) versionless(p reconcile.Plan) []reconcile.Ref {
-	var refs []reconcile.Ref
-	for _, o := range p.Ops {
-		if !o.Writes() || o.Kind == reconcile.Create || o.Version != "" {
-			continue
-		}
-		if !c.side(o.Side).Capabilities().ConditionalWrite {
-			continue
-		}
-		id := o.CRMID
-		if o.Side == record.Mailbox {
-			id = o.MailboxID
-		}
-		refs = append(refs, reconcile.Ref{Side: o.Side, ID: id})
-	}
-	return refs
 }
 
 // replaced returns changes with newer ones in place of those for the same items.

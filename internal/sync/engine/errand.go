@@ -368,8 +368,18 @@ func (v *View) Items(ctx context.Context, side record.Side, ids []string) (map[s
 			return nil, err
 		}
 		out[ids[n]] = ch
+		v.see(side, ch)
 	}
 	return out, nil
+}
+
+func (v *View) see(side record.Side, ch reconcile.Change) {
+	if v.c.seen == nil {
+		v.c.seen = map[record.Side]map[string]reconcile.Change{record.CRM: {}, record.Mailbox: {}}
+	}
+	if ch.Kind == reconcile.Present {
+		v.c.seen[side][ch.ID] = ch
+	}
 }
 
 // All reads all of the user's items of a side, with their stamps.
@@ -386,6 +396,7 @@ func (v *View) All(ctx context.Context, side record.Side) ([]reconcile.Change, e
 	for _, ch := range feed.Changes {
 		if ch.Kind == remote.Present {
 			out = append(out, v.c.change(side, ch.Item))
+			v.see(side, out[len(out)-1])
 		}
 	}
 	return out, nil

@@ -44,7 +44,7 @@ func retitle(title string, crmIDs ...string) engine.Planner {
 			set := record.Record{record.JobTitle: record.Text(title)}
 			p.Ops = append(p.Ops, reconcile.Operation{
 				Kind: reconcile.Update, Side: record.Mailbox, CRMID: l.CRM.ID, MailboxID: l.Mailbox.ID,
-				Version: it.Version, Set: set, Whole: it.Record, Link: l, MoveMailbox: v.Hasher().Record(set),
+				Version: it.Version, Set: set, Link: l, MoveMailbox: v.Hasher().Record(set),
 			})
 		}
 		return p, err

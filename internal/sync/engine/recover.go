@@ -42,6 +42,7 @@ func (c *cycle) recover(ctx context.Context) error {
 				continue
 			}
 			s.Settled = append(s.Settled, i.Op)
+			s.Written = append(s.Written, Written{Op: i.Op, ID: landed[n].ID})
 			if i.Link.State == "" {
 				continue // a second item of a late write: it has no link
 			}

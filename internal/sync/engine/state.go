@@ -54,7 +54,7 @@ type State interface {
 	// ExpiredOps returns those of the operation ids that were given up, each with what
 	// its write would have left in the item: Intent.Leaves.
 	ExpiredOps(ctx context.Context, user int64, entity record.Entity, ops []record.OpID) (map[record.OpID]record.Hashes, error)
-	// Intend makes writes durable before they are sent. Like all methods that take a
+	// Intend makes writes durable before they are sent, with their images. Like all methods that take a
 	// lease it stores nothing and returns ErrLeaseLost unless the lease is held in the
 	// transaction that stores: a run that was overtaken can write no more.
 	Intend(ctx context.Context, l Lease, entity record.Entity, intents []Intent) error
@@ -63,6 +63,8 @@ type State interface {
 
 	// Held returns the deletes that the guard holds for a user's entity, oldest first.
 	Held(ctx context.Context, user int64, entity record.Entity) ([]HeldDelete, error)
+	// Images returns the images of a session's writes that were applied, newest first.
+	Images(ctx context.Context, user int64, entity record.Entity, session int64) ([]reconcile.Image, error)
 
 	// OpenIssues returns the issues of a user's entity that are not resolved.
 	OpenIssues(ctx context.Context, user int64, entity record.Entity) ([]Issue, error)
@@ -131,6 +133,20 @@ type Intent struct {
 	MoveCRM     record.Hashes
 	MoveMailbox record.Hashes
 	Created     time.Time
+	// Image is what it takes to take the write back, Session the one to which it belongs,
+	// and Undoes are the writes that it takes back itself. Intents does not return them.
+	Image   *reconcile.Image
+	Session int64
+	Undoes  []record.OpID
+}
+
+// Written is a write that was applied.
+type Written struct {
+	Op record.OpID
+	// ID is that of the item. Left is what it left in the fields that it wrote, if that
+	// is not what the image says already.
+	ID   string
+	Left record.Hashes
 }
 
 // Settlement is what one transaction stores. Its parts are applied in the order of
@@ -141,6 +157,10 @@ type Settlement struct {
 	// Expired are the operations that were given up: their intents are removed and
 	// their ids kept for 30 days.
 	Expired []record.OpID
+	// Written are those of the settled operations that were applied. The images of the
+	// other settled and expired ones are dropped, and what they were to take back is not
+	// taken back.
+	Written []Written
 	// Remove are the CRM ids of links that go without a tombstone.
 	Remove []string
 	// Links are stored as they are given, in place of what was stored for the same

@@ -279,7 +279,6 @@ func (p *planner) create(src *item, half Half, reason string) {
 	if len(o.Set) == 0 {
 		return
 	}
-	o.Whole = o.Set.Clone()
 	half.ID, half.Version, half.Base = src.ID, src.Version, base[src.side]
 	if half.Op == "" && src.Stamp != nil {
 		half.Op = src.Stamp.Op

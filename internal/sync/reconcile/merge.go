@@ -83,17 +83,6 @@ func (p *planner) merge(pr pair, up string) {
 		}
 		verdicts[n] = v
 	}
-	wholes := [2]record.Record{}
-	for i := range sides {
-		if !blocked && writes(verdicts, i) {
-			whole, ok := p.whole(&pr, i, verdicts)
-			if !ok {
-				p.need(i, pr.link.Half(sides[i]).ID)
-				blocked = true
-			}
-			wholes[i] = whole
-		}
-	}
 	if blocked {
 		return
 	}
@@ -135,7 +124,7 @@ func (p *planner) merge(pr pair, up string) {
 	}
 	for i := range sides {
 		if writes(verdicts, i) {
-			p.update(&pr, link, i, verdicts, wholes[i], up != "")
+			p.update(&pr, link, i, verdicts, up != "")
 		}
 	}
 }
@@ -150,10 +139,10 @@ func writes(verdicts []verdict, side int) bool {
 }
 
 // update adds the one operation that writes a side of a linked pair.
-func (p *planner) update(pr *pair, link Link, side int, verdicts []verdict, whole record.Record, fresh bool) {
+func (p *planner) update(pr *pair, link Link, side int, verdicts []verdict, fresh bool) {
 	o := Operation{
 		Kind: Update, Side: sides[side], CRMID: link.CRM.ID, MailboxID: link.Mailbox.ID,
-		Version: link.Half(sides[side]).Version, Set: record.Record{}, Whole: whole,
+		Version: link.Half(sides[side]).Version, Set: record.Record{},
 		MoveCRM: record.Hashes{}, MoveMailbox: record.Hashes{}, Label: labelOf(pr.item[crm], pr.item[mailbox]),
 	}
 	var because [3][]record.Field
@@ -345,40 +334,6 @@ func (p *planner) winner(pr *pair, w Winner) int {
 		}
 	}
 	return crm
-}
-
-// whole returns the record as a side will hold it once it is written, as far as that is
-// known. It is false if a field's value cannot be told without reading the item.
-func (p *planner) whole(pr *pair, side int, verdicts []verdict) (record.Record, bool) {
-	var r record.Record
-	own, other := pr.item[side], pr.item[1-side]
-	if own != nil {
-		r = own.Record.Clone()
-	} else {
-		r = record.Record{}
-	}
-	for n, f := range p.fields {
-		switch {
-		case verdicts[n].write[side]:
-			r[f.Field] = verdicts[n].set[side]
-			if len(r[f.Field]) == 0 {
-				delete(r, f.Field)
-			}
-			continue
-		case own != nil || len(pr.base(side, f.Field)) == 0:
-			continue
-		}
-		// The item itself is not at hand. What it holds is what it was given, or what
-		// its server made of that.
-		value, h := p.fitted(f, side, other.Record[f.Field], p.hash(other)[f.Field])
-		switch {
-		case same(h, pr.base(side, f.Field)), !f.list && f.to(side) && len(value) > 0:
-			r[f.Field] = value
-		case !f.list:
-			return nil, false
-		}
-	}
-	return r, true
 }
 
 // labelOf names a pair by the first item that says what it is.

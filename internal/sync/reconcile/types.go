@@ -221,10 +221,8 @@ type Operation struct {
 	MailboxID string
 	// Version is the version of the item to write to, as last seen.
 	Version string
-	// Set are the fields to write; an empty value clears. Whole is the record as the
-	// side will hold it, as far as it is known.
-	Set   record.Record
-	Whole record.Record
+	// Set are the fields to write; an empty value clears.
+	Set record.Record
 	// Link is the link as it stands once this operation has been applied: for a
 	// create without the id, version and Op of the side that is written to. Where a
 	// link has operations on both sides, each one's Link has only its own progress.
@@ -236,6 +234,8 @@ type Operation struct {
 	// Joint is set where the link's other operation writes some of the same fields: the
 	// part of the base of Side that moves once both are applied. See Link.Join.
 	Joint record.Hashes
+	// Undoes are the writes that this one takes back.
+	Undoes []record.OpID
 	// Reason says in words why; Label names the record for a person.
 	Reason string
 	Label  string
