@@ -143,9 +143,10 @@ var codes = withMeanings(map[Code]codeInfo{
 		do: "look at the plan, then allow it once", command: "crmsync sync run USER --allow-create-in-crm",
 	},
 	engine.CodeHeld: {
-		exit: exitRefused,
-		why:  "more records would be deleted than a normal day explains", do: "see what is held, and why they are gone on the other side",
-		command: "crmsync issues list USER",
+		exit:    exitRefused,
+		why:     "more records would be deleted than a normal day explains",
+		do:      "see what is held, and why they are gone on the other side; then allow or discard",
+		command: "crmsync deletes list USER",
 	},
 	engine.CodeEditKept:  {do: "nothing, or delete it by hand on the side that has it", command: "crmsync issues list USER"},
 	engine.CodeOverLimit: {do: "nothing, or edit the records that are needed"},

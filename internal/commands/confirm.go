@@ -22,7 +22,7 @@ type confirmOptions struct {
 
 func (o *confirmOptions) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.yes, "yes", false, "answer the question with yes")
-	fs.IntVar(&o.expect, "expect", 0, "with --yes, the `N` users that must be selected: needed above 25")
+	fs.IntVar(&o.expect, "expect", 0, "with --yes, the `N` that must be selected: needed above 25")
 }
 
 func (o *confirmOptions) check(cmd *cobra.Command) error {
@@ -41,6 +41,10 @@ type danger struct {
 	Name string
 	// Users are who it will be done to.
 	Users []roster.User
+	// Things is how many things of those users it will be done to, and Thing what one is
+	// called; 0 if it is the users themselves.
+	Things int
+	Thing  string
 	// Consequences are sentences with numbers: what will be lost.
 	Consequences []string
 	// Grave asks for the count to be typed, however few the users.
@@ -51,15 +55,15 @@ type danger struct {
 // the answer is no, or cannot be had. Above 25 users, and for what is grave, the
 // count has to be typed, or given by --expect.
 func (app *App) confirm(o *confirmOptions, d danger) error {
-	n := len(d.Users)
+	n, what := d.number()
 	app.Tell(d.text())
 	byCount := d.Grave || n > confirmAbove
 	switch {
 	case o.yes && byCount && o.expect != n:
-		return fail(codeUnconfirmed, "", fmt.Sprintf("%s of %s needs the count", cmp.Or(d.Name, d.Verb), count(n, "user"))).
+		return fail(codeUnconfirmed, "", fmt.Sprintf("%s of %s needs the count", cmp.Or(d.Name, d.Verb), what)).
 			do(fmt.Sprintf("give --yes --expect %d if that is what you want", n))
 	case o.yes && o.expect != 0 && o.expect != n:
-		return fail(codeUnconfirmed, "", fmt.Sprintf("%s selected, but --expect says %d", count(n, "user"), o.expect))
+		return fail(codeUnconfirmed, "", fmt.Sprintf("%s selected, but --expect says %d", what, o.expect))
 	case o.yes:
 		return nil
 	case !app.CanAsk():
@@ -72,9 +76,9 @@ func (app *App) confirm(o *confirmOptions, d danger) error {
 	var yes bool
 	var err error
 	if byCount {
-		yes, err = app.ConfirmCount(fmt.Sprintf("%s %s?", upperFirst(d.Verb), count(n, "user")), n)
+		yes, err = app.ConfirmCount(fmt.Sprintf("%s %s?", upperFirst(d.Verb), what), n)
 	} else {
-		yes, err = app.Confirm(fmt.Sprintf("%s %s?", upperFirst(d.Verb), count(n, "user")))
+		yes, err = app.Confirm(fmt.Sprintf("%s %s?", upperFirst(d.Verb), what))
 	}
 	if err != nil {
 		return err
@@ -85,10 +89,22 @@ func (app *App) confirm(o *confirmOptions, d danger) error {
 	return nil
 }
 
+// number is what has to be typed, alone and with its noun.
+func (d danger) number() (int, string) {
+	if d.Things > 0 {
+		return d.Things, count(d.Things, d.Thing)
+	}
+	return len(d.Users), count(len(d.Users), "user")
+}
+
 // text is the selection in words: the count and the first five.
 func (d danger) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s:", d.Verb, count(len(d.Users), "user"))
+	_, what := d.number()
+	if d.Things > 0 {
+		what += " of " + count(len(d.Users), "user")
+	}
+	fmt.Fprintf(&b, "%s %s:", d.Verb, what)
 	for i, u := range d.Users {
 		if i == 5 {
 			fmt.Fprintf(&b, " and %d more", len(d.Users)-5)

@@ -30,6 +30,8 @@ func TestFieldsArePinned(t *testing.T) {
 		{"items list", ui.Names(itemFields), "user entity state reason crmId mailboxId label since issue code"},
 		{"items explain", ui.Names(explanationFields(false)), "user entity state reason crmId mailboxId label since issue code attempts nextRetry crm mailbox crmOperation mailboxOperation differences next unplanned suppositions policy"},
 		{"conflicts list", ui.Names(conflictFields), "conflict user entity field winner kept lost crmId mailboxId session time"},
+		{"deletes list", ui.Names(deleteFields), "delete user entity side crmId mailboxId label reason heldBy since decision session"},
+		{"deletes allow and discard", ui.Names(decidedFields), "delete user result code message"},
 		{"activity list", ui.Names(activityFields), "time actor type user org details hash"},
 		{"bulk verbs", ui.Names(rowFields), "user result code message"},
 		{"status", ui.Names(statusFields), "user effective mailbox lastSuccess nextDue issues failures reason fix"},

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/expr-lang/expr"
-	"github.com/expr-lang/expr/vm"
 	"github.com/spf13/cobra"
 
 	"github.com/crmsync/crmsync/internal/sync/admin"
@@ -86,7 +84,7 @@ func (o *selectOptions) check(cmd *cobra.Command, args []string) error {
 		return usage(cmd, "--column needs --from")
 	}
 	if o.where != "" {
-		if _, err := compileWhere(o.where, time.Time{}); err != nil {
+		if _, err := compile(o.where, time.Time{}, userFields); err != nil {
 			return usage(cmd, "--where: %s", firstLine(err.Error()))
 		}
 	}
@@ -223,9 +221,9 @@ func (o *selectOptions) narrow(ctx context.Context, app *App, st State, users []
 			return nil, fail(codeNotFound, name, "there is no organization of this name").try("crmsync org list")
 		}
 	}
-	var where *vm.Program
+	var where *condition[member]
 	if o.where != "" {
-		if where, err = compileWhere(o.where, app.Now()); err != nil {
+		if where, err = compile(o.where, app.Now(), userFields); err != nil {
 			return nil, fail(codeUsage, "", "--where: "+firstLine(err.Error()))
 		}
 	}
@@ -244,41 +242,17 @@ func (o *selectOptions) narrow(ctx context.Context, app *App, st State, users []
 			continue
 		}
 		if where != nil {
-			yes, err := expr.Run(where, whereValues(m))
+			yes, err := where.holds(m)
 			if err != nil {
 				return nil, fail(codeUsage, "", "--where: "+firstLine(err.Error()))
 			}
-			if yes != true {
+			if !yes {
 				continue
 			}
 		}
 		kept = append(kept, u)
 	}
 	return kept, nil
-}
-
-// compileWhere compiles an expression over the fields of users list. ago("48h") is
-// the time so long before now.
-func compileWhere(text string, now time.Time) (*vm.Program, error) {
-	return expr.Compile(text,
-		expr.Env(whereValues(member{})),
-		expr.AsBool(),
-		expr.Function("ago", func(args ...any) (any, error) {
-			d, err := time.ParseDuration(args[0].(string))
-			if err != nil {
-				return nil, fmt.Errorf("ago: %w", err)
-			}
-			return now.Add(-d), nil
-		}, new(func(string) time.Time)),
-	)
-}
-
-func whereValues(m member) map[string]any {
-	values := make(map[string]any, len(userFields))
-	for _, f := range userFields {
-		values[f.Name] = f.Of(m)
-	}
-	return values
 }
 
 func oneOf(s string, words ...string) bool { return slices.Contains(words, s) }

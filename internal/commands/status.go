@@ -22,6 +22,7 @@ type standing struct {
 	LastSuccess time.Time
 	NextDue     time.Time
 	Issues      int
+	Held        int
 	Failures    int
 	Reason      string
 	Fix         string
@@ -125,7 +126,7 @@ func standings(ms []member, now time.Time, last func(user int64) (engine.Session
 	for i, m := range ms {
 		s := standing{
 			User: m.Email, Effective: m.Effective.State, Mailbox: m.Mailbox,
-			LastSuccess: m.LastSuccess, NextDue: m.NextDue, Issues: m.Issues, Failures: m.Failures,
+			LastSuccess: m.LastSuccess, NextDue: m.NextDue, Issues: m.Issues, Held: m.Held, Failures: m.Failures,
 			Reason: m.Reason, Fix: m.Effective.Fix,
 		}
 		if s.Effective == roster.Active {
@@ -172,6 +173,9 @@ func concern(m member, last engine.Session, now time.Time) (reason, fix string) 
 	case overdue:
 		return "no cycle for " + ui.Short(now.Sub(m.LastSuccess)), "crmsync sync run " + m.Email
 	}
+	if m.Held > 0 {
+		return "the guard holds " + count(m.Held, "delete") + " until somebody decides", "crmsync deletes list " + m.Email
+	}
 	if m.Issues > 0 {
 		return "some records need a person", "crmsync issues list " + m.Email
 	}
@@ -197,7 +201,7 @@ func (s standing) rank() int {
 		return 3
 	case s.Effective != roster.Active:
 		return 0
-	case s.Reason != "" && s.Issues == 0:
+	case s.Reason != "" && (s.Issues == 0 || s.Held > 0):
 		return 1
 	case s.Reason != "":
 		return 2
@@ -209,7 +213,7 @@ func (s standing) rank() int {
 func (app *App) screen(list []standing, orgs []roster.Organization, last []engine.Session) error {
 	byState := map[string]int{}
 	var states []string
-	issues := 0
+	issues, held := 0, 0
 	var need []standing
 	for _, s := range list {
 		if byState[s.Effective] == 0 {
@@ -217,6 +221,7 @@ func (app *App) screen(list []standing, orgs []roster.Organization, last []engin
 		}
 		byState[s.Effective]++
 		issues += s.Issues
+		held += s.Held
 		if s.rank() != 4 {
 			need = append(need, s)
 		}
@@ -229,6 +234,9 @@ func (app *App) screen(list []standing, orgs []roster.Organization, last []engin
 	}
 	if issues > 0 {
 		page.Item(issues, "records with an issue")
+	}
+	if held > 0 {
+		page.Item(held, "deletes held: crmsync deletes list")
 	}
 	if len(last) > 0 {
 		page.Text("last cycle %s: %s, %s", ui.Relative(last[0].Started, app.Now()), last[0].User, sessionResult(last[0]))

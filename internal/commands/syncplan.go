@@ -69,6 +69,7 @@ var planSumFields = slices.Concat(
 // sumOf sums a plan up.
 func sumOf(p engine.UserPlan) planSum {
 	s := planSum{User: p.User, Counts: countsOf(p.Plan)}
+	s.Held += p.Waiting
 	for _, o := range p.Plan.Ops {
 		if o.Kind == reconcile.End {
 			s.Unlinked++

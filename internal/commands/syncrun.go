@@ -307,7 +307,7 @@ func sessionsOfPlans(plans []engine.UserPlan) []engine.Session {
 		}
 		sum := sumOf(p)
 		s.Counts = sum.Counts
-		if s.Counts != (engine.Counts{}) || sum.Unlinked > 0 || p.Prepare {
+		if s.Counts != (engine.Counts{Held: p.Waiting}) || sum.Unlinked > 0 || p.Prepare {
 			s.Result = engine.ResultDone
 		}
 		sessions[i] = s
@@ -420,7 +420,7 @@ func (app *App) concludeRun(rows []row, sessions []engine.Session) error {
 		app.Notice("%s could not be synchronized as they are; see %q", count(issues, "record"), "crmsync issues list")
 	}
 	if held > 0 {
-		app.Notice("the guard holds %s back: more than a normal day explains; see %q", count(held, "delete"), "crmsync issues list")
+		app.Notice("the guard holds %s back: more than a normal day explains; see %q", count(held, "delete"), "crmsync deletes list")
 	}
 	status := exitOf(others)
 	if status == exitOK && held+stopped > 0 {

@@ -159,21 +159,26 @@ func (s *Store) putHeld(ctx context.Context, tx *sql.Tx, user int64, entity reco
 }
 
 // DecideHeld stores what a person decided of held deletes and makes their users due now,
-// unless they are disabled. It returns how many of them are still held.
-func (s *Store) DecideHeld(ctx context.Context, ids []int64, d engine.Decision, a ...engine.Activity) (n int, err error) {
+// unless they are disabled. It returns the ids of those that are still held.
+func (s *Store) DecideHeld(ctx context.Context, ids []int64, d engine.Decision, a ...engine.Activity) (left []int64, err error) {
 	list, err := json.Marshal(ids)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		changed, err := run(ctx, tx, `
+		err := each(ctx, tx, func(r *sql.Rows) error {
+			var id int64
+			err := r.Scan(&id)
+			left = append(left, id)
+			return err
+		}, `
 			UPDATE held
 			SET decision = ?
-			WHERE id IN (SELECT value FROM json_each(?))`, d, string(list))
+			WHERE id IN (SELECT value FROM json_each(?))
+			RETURNING id`, d, string(list))
 		if err != nil {
 			return err
 		}
-		n = int(changed)
 		_, err = run(ctx, tx, `
 			UPDATE users
 			SET
@@ -190,5 +195,5 @@ func (s *Store) DecideHeld(ctx context.Context, ids []int64, d engine.Decision, 
 		}
 		return appendActivities(ctx, tx, a)
 	})
-	return n, err
+	return left, err
 }

@@ -74,6 +74,8 @@ const (
 	ActivityAddInInstalled     = "addin.installed"
 	ActivityAddInRemoved       = "addin.removed"
 	ActivityAddInFailed        = "addin.failed"
+	ActivityDeletesAllowed     = "deletes.allowed"
+	ActivityDeletesDiscarded   = "deletes.discarded"
 )
 
 func (a *Admin) activity(typ, user, org, details string) engine.Activity {

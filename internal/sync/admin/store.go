@@ -90,9 +90,8 @@ type Store interface {
 	// included; user 0 means all users.
 	HeldDeletes(ctx context.Context, user int64) ([]engine.HeldDelete, error)
 	// DecideHeld stores what a person decided of held deletes, and makes their users due
-	// now, unless they are disabled. Those that are held no longer are left out; it
-	// returns how many there were.
-	DecideHeld(ctx context.Context, ids []int64, d engine.Decision, a ...engine.Activity) (int, error)
+	// now, unless they are disabled. It returns the ids of those that are still held.
+	DecideHeld(ctx context.Context, ids []int64, d engine.Decision, a ...engine.Activity) ([]int64, error)
 
 	// Sessions are listed newest first; user 0 means all users; limit 0 means all.
 	Sessions(ctx context.Context, user int64, limit int) ([]engine.Session, error)

@@ -104,6 +104,9 @@ func (c *cycle) applyState(ctx context.Context, plan reconcile.Plan, in reconcil
 		decided[o.CRMID] = true
 		if o.Kind == reconcile.End {
 			c.ended++
+			if o.Link.State == reconcile.Unlinked {
+				c.parted++
+			}
 			o.Link.Since = c.e.Now()
 		}
 		if !o.Writes() {

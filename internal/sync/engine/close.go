@@ -63,8 +63,8 @@ func (c *cycle) closeSession(err error) {
 	if err == nil && c.missed > 0 {
 		s.Message = fmt.Sprintf("the audit found %d records that had changed without a word of the change feeds", c.missed)
 	}
-	if err == nil && c.ended > 0 && c.results == nil {
-		s.Message = fmt.Sprintf("%d links ended: what was deleted in the mailbox stays in the CRM", c.ended)
+	if err == nil && c.parted > 0 && c.results == nil {
+		s.Message = fmt.Sprintf("%d links ended: what was deleted in the mailbox stays in the CRM", c.parted)
 		c.log.add("%s", s.Message)
 	}
 	c.log.add("%s: created %d/%d, updated %d/%d, deleted %d/%d (CRM/mailbox), %d linked, %d conflicts, %d held, %d issues, %d requests",

@@ -62,11 +62,12 @@ type cycle struct {
 	// not change while something is written.
 	seen map[record.Side]map[string]reconcile.Change
 
-	mu    sync.Mutex // guards what both sides' writers change
-	links map[string]reconcile.Link
-	ended int                            // links that ended without a write
-	again map[string]reconcile.Operation // operations whose record must be read and decided again
-	joint map[string]reconcile.Operation // applied operations whose twin on the other side completes the link
+	mu     sync.Mutex // guards what both sides' writers change
+	links  map[string]reconcile.Link
+	ended  int                            // links that ended without a write
+	parted int                            // those of them whose items both stay as they are
+	again  map[string]reconcile.Operation // operations whose record must be read and decided again
+	joint  map[string]reconcile.Operation // applied operations whose twin on the other side completes the link
 	// unsettled says that a change is neither applied nor held nor named by an issue:
 	// the cursors stay where they are.
 	unsettled bool

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/crmsync/crmsync/internal/sync/reconcile"
 	"github.com/crmsync/crmsync/internal/sync/record"
@@ -30,9 +32,33 @@ func (c *cycle) decide(ctx context.Context, in *reconcile.Input) (reconcile.Plan
 	if err != nil {
 		return plan, stateFault("counting the links", err)
 	}
-	return reconcile.Guard(plan, reconcile.Guarded{
+	plan = reconcile.Guard(plan, reconcile.Guarded{
 		Links: linked, Limits: c.policy.Guard, Waiting: c.holds.waiting, Allowed: c.holds.decided(Allow),
-	}), nil
+	})
+	c.name(ctx, plan.Held)
+	return plan, nil
+}
+
+// name gives held deletes the labels of their items where the feeds told nothing of
+// them: the person who is to decide needs them.
+func (c *cycle) name(ctx context.Context, held []reconcile.Held) {
+	nameless := map[record.Side]map[string]*reconcile.Held{record.CRM: {}, record.Mailbox: {}}
+	for i, o := range held {
+		if id := o.DeleteKey().ID(o.Side); o.Label == "" {
+			nameless[o.Side][id] = &held[i]
+		}
+	}
+	for side, of := range nameless {
+		ids := slices.Sorted(maps.Keys(of))
+		if len(ids) == 0 {
+			continue
+		}
+		for n, got := range c.side(side).Get(ctx, ids) {
+			if got.Err == nil { // one that cannot be read has no name until it can
+				of[ids[n]].Label = c.read1(side, got.Item).Label()
+			}
+		}
+	}
 }
 
 // maxRereads bounds how often reconcile may ask for more; it needs one round.

@@ -47,7 +47,7 @@ const recheck = 24 * time.Hour
 
 // due tells whether a held delete is decided anew whatever the feeds say.
 func (d HeldDelete) due(now time.Time) bool {
-	return d.Decision != Undecided || !d.Checked.Add(recheck).After(now)
+	return d.Decision != Undecided || reached(d.Checked.Add(recheck), now)
 }
 
 // holds is what a cycle knows of deletes that are held.

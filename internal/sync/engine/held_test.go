@@ -34,7 +34,7 @@ func (w *world) say(user int, d engine.Decision, crmIDs ...string) {
 	for _, id := range crmIDs {
 		ids = append(ids, held[id].ID)
 	}
-	if n, err := w.store.DecideHeld(w.t.Context(), ids, d); n != len(ids) || err != nil {
+	if n, err := w.store.DecideHeld(w.t.Context(), ids, d); len(n) != len(ids) || err != nil {
 		w.t.Fatalf("%d of %d decided, %v", n, len(ids), err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/crmsync/crmsync/internal/sync/reconcile"
 	"github.com/crmsync/crmsync/internal/sync/record"
@@ -178,7 +179,7 @@ func (c *cycle) linksOf(ctx context.Context, crm, box sideRead) ([]reconcile.Lin
 	}
 	boxIDs := idsOf(box.changes)
 	for k, d := range c.holds.known {
-		if d.due(c.e.Now()) {
+		if d.due(c.asOf()) {
 			crmIDs, boxIDs = append(crmIDs, k.CRMID), append(boxIDs, k.MailboxID)
 		}
 	}
@@ -466,7 +467,7 @@ func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
 		}
 	}
 	for k, d := range c.holds.known {
-		if ids := bothIDs(k.CRMID, k.MailboxID); d.due(c.e.Now()) || changed(ids) {
+		if ids := bothIDs(k.CRMID, k.MailboxID); d.due(c.asOf()) || changed(ids) {
 			c.holds.touched[k] = true
 			want(ids)
 		}
@@ -507,12 +508,16 @@ func (k IssueKey) id(s record.Side) string {
 
 // due tells whether an issue's time has come, or the leave that it waited for.
 func (c *cycle) due(i Issue) bool {
-	now := c.r.opts.AsOf
-	if now.IsZero() {
-		now = c.e.Now()
-	}
-	return i.State == IssueOpen && reached(i.NextRetry, now) ||
+	return i.State == IssueOpen && reached(i.NextRetry, c.asOf()) ||
 		i.State == IssueInfo && i.Code == CodeNotAllowed && c.policy.CreateInCRM
+}
+
+// asOf is the time by which it is told what is due.
+func (c *cycle) asOf() time.Time {
+	if at := c.r.opts.AsOf; !at.IsZero() {
+		return at
+	}
+	return c.e.Now()
 }
 
 // anyLonely tells whether something present has no link.
