@@ -60,12 +60,12 @@ func TestWritesKeepImages(t *testing.T) {
 	}
 
 	// The whole item is kept when it is deleted, also what the CRM does not hold.
-	w.mail.EditItem(copies[ids[0]], mapping.Fields{"assistantName": record.Text("Eve")})
+	w.mail.EditItem(copies[ids[0]], mapping.Fields{"nickName": record.Text("Eve")})
 	w.ok()
 	w.crm.DeleteItem(ids[0])
 	third := w.ok()
 	gone := w.images(third.ID)
-	if len(gone) != 1 || gone[0].Kind != reconcile.Delete || gone[0].Before[record.JobTitle].First() != "Boss" || gone[0].Before[record.FamilyName].First() == "" {
+	if len(gone) != 1 || gone[0].Kind != reconcile.Delete || gone[0].Before[record.Nickname].First() != "Eve" || gone[0].Before[record.JobTitle].First() != "Boss" || gone[0].Before[record.FamilyName].First() == "" {
 		t.Fatalf("%+v", gone)
 	}
 }

@@ -126,8 +126,16 @@ func (p *planner) decideDeletedCopy(l *Link, c *item) {
 	}
 }
 
+// decideUnlinked is for a pair that is left alone. One whose CRM record was gone when
+// its mailbox item was brought back has no version of it: it waits for the record.
 func (p *planner) decideUnlinked(l *Link, c, m *item) {
+	waits := l.CRM.Version == "" && l.Mailbox.ID != ""
 	switch {
+	case waits && is(c, Deleted) && (m == nil || is(m, Present) && !p.changed(m, l.Mailbox.Base)):
+	case waits && is(c, Present) && m == nil:
+		p.need(mailbox, l.Mailbox.ID)
+	case waits && c == nil && is(m, Deleted):
+		p.end(l, Ended, "deleted on both sides")
 	case is(m, Present) && c == nil:
 		p.need(crm, l.CRM.ID)
 	case is(m, Present) && is(c, Present):
