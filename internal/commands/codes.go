@@ -30,6 +30,7 @@ const (
 	codeStateFull     Code = "CS1106"
 	codeStateBusy     Code = "CS1107"
 	codeStateDamaged  Code = "CS1108"
+	codeStateDisk     Code = "CS1109"
 
 	codeEmpty        Code = "CS1201"
 	codeUnknownUser  Code = "CS1202"
@@ -106,6 +107,11 @@ var codes = withMeanings(map[Code]codeInfo{
 	codeStateDamaged: {
 		exit: exitFailure, title: "the file is no state, or is damaged",
 		do: "name another state with --state, or put a backup in its place; a new state makes no duplicates",
+	},
+	codeStateDisk: {
+		exit: exitFailure, title: "the disk of the state does not work",
+		why: "the system reports an error of reading or writing; what could not be stored was not done: nothing is lost",
+		do:  "look at the disk, then run the command again",
 	},
 
 	codeEmpty: {
@@ -197,7 +203,7 @@ var codes = withMeanings(map[Code]codeInfo{
 	engine.CodeInterrupted: {exit: exitInterrupted, do: "run the same command again: it goes on where it was"},
 	engine.CodeLeaseLost:   {exit: exitLocked, do: "nothing: the other run goes on", command: "crmsync sessions list USER"},
 	engine.CodeSetup:       {exit: exitUsage, do: "correct the connection", command: "crmsync connection list"},
-	engine.CodeState:       {do: "see the message; what could not be stored was not done"},
+	engine.CodeState:       {do: "see what each of them met; what could not be stored was not done, and the next run goes on", command: "crmsync sessions list"},
 	engine.CodeIneffective: {exit: exitRefused, do: "run the command that the message names"},
 	engine.CodeNotDue:      {exit: exitRefused, do: "wait, or force it", command: "crmsync sync force USER"},
 	engine.CodeUnsettled:   {do: "nothing: the next cycle finds out"},

@@ -211,6 +211,7 @@ func explainState(err error) *Error {
 		{store.ErrKey, codeStateKey, "the key does not fit this state"},
 		{config.ErrNoKey, codeStateKey, ""},
 		{store.ErrBusy, codeStateBusy, "another process keeps the state locked"},
+		{store.ErrDisk, codeStateDisk, "the disk of the state cannot be read or written"},
 		{store.ErrDamaged, codeStateDamaged, "this is no state of crmsync, or it is damaged"},
 		{fs.ErrNotExist, codeNoState, "there is no state here yet"},
 		{fs.ErrPermission, codeStateReadOnly, "the state cannot be opened: permission denied"},

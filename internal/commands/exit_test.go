@@ -73,6 +73,7 @@ func TestErrorsBecomeAdvice(t *testing.T) {
 		{"full disk within a cycle", &engine.Fault{Code: engine.CodeState, Doing: "settling", Err: store.ErrFull}, exitFailure, codeStateFull, "no space"},
 		{"wrong key", store.ErrKey, exitFailure, codeStateKey, ""},
 		{"locked state", store.ErrBusy, exitLocked, codeStateBusy, ""},
+		{"broken disk", store.ErrDisk, exitFailure, codeStateDisk, ""},
 		{"damaged state", store.ErrDamaged, exitFailure, codeStateDamaged, ""},
 		{"refused by administration", &admin.Error{Kind: admin.Refused, Code: admin.CodeDeleteRefused, Message: "initialized", Fix: "crmsync mailbox reset ann@example.com"}, exitRefused, admin.CodeDeleteRefused, "initialized"},
 		{"invalid for administration", &admin.Error{Kind: admin.Invalid, Code: admin.CodeOrgInvalid, Message: "no name"}, exitUsage, admin.CodeOrgInvalid, ""},

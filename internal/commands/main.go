@@ -63,6 +63,18 @@ func (app *App) report(err error) int {
 	return e.exit()
 }
 
+// reported reports an error at once, and returns what the program is to exit with in the
+// end if nothing else does.
+func (app *App) reported(err error) error {
+	if err == nil {
+		return nil
+	}
+	app.report(err)
+	e := *explain(err)
+	e.silent = true
+	return &e
+}
+
 // interrupted marks an error as the consequence of an interrupt, unless it says more
 // than that.
 func interrupted(err error) error {

@@ -93,15 +93,16 @@ func runSyncApply(ctx context.Context, app *App, opts syncApplyOptions) error {
 	if err != nil && len(sessions) == 0 {
 		return err
 	}
-	if err != nil {
-		app.report(err)
-	}
+	trouble := app.reported(err)
 	if err := app.print(&opts.outputOptions, ui.List(applyFields, sessions)); err != nil {
 		return err
 	}
 	app.tellDifferences(sessions)
 	opts.tell(app, sessions)
-	return app.concludeRun(rowsOfSessions(sessions), sessions)
+	if err := app.concludeRun(rowsOfSessions(sessions), sessions); err != nil {
+		return err
+	}
+	return trouble
 }
 
 // applyPlan carries the plan out and returns a session for each of its users.

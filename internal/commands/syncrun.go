@@ -180,14 +180,13 @@ func runSyncRun(ctx context.Context, app *App, opts syncRunOptions) error {
 		}
 		users, sessions = accepted, append(sessions, sessionsOf(refused)...)
 	}
+	var trouble error
 	if !selected || len(users) > 0 {
 		ran, err := app.runCycles(ctx, st, opts, users, selected)
 		if err != nil && len(ran) == 0 {
 			return err
 		}
-		if err != nil {
-			app.report(err)
-		}
+		trouble = app.reported(err)
 		sessions = append(ran, sessions...)
 	}
 	if len(sessions) == 0 {
@@ -197,7 +196,10 @@ func runSyncRun(ctx context.Context, app *App, opts syncRunOptions) error {
 		return err
 	}
 	opts.tell(app, sessions)
-	return app.concludeRun(rowsOfSessions(sessions), sessions)
+	if err := app.concludeRun(rowsOfSessions(sessions), sessions); err != nil {
+		return err
+	}
+	return trouble
 }
 
 // runCycles runs cycles, or for a dry run, says what they would do.

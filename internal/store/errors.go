@@ -20,6 +20,8 @@ var (
 	ErrReadOnly = errors.New("the state is read-only")
 	// ErrFull says that there is no room for the state to grow.
 	ErrFull = errors.New("the disk is full")
+	// ErrDisk says that the disk could not be read or written.
+	ErrDisk = errors.New("the disk does not work")
 	// ErrKey says that the key is not the one that the state was made with.
 	ErrKey = errors.New("the key does not fit the state")
 	// ErrBusy says that another process kept the state locked for too long.
@@ -46,7 +48,7 @@ func classify(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	for _, known := range []error{ErrDamaged, ErrReadOnly, ErrFull, ErrBusy} {
+	for _, known := range []error{ErrDamaged, ErrReadOnly, ErrFull, ErrBusy, ErrDisk} {
 		if errors.Is(err, known) {
 			return err
 		}
@@ -56,12 +58,14 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
 		return fmt.Errorf("%w: %w", ErrReadOnly, err)
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("%w: %w", ErrFull, err)
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
