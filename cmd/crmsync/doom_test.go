@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/crmsync/crmsync/internal/commands"
@@ -19,6 +20,8 @@ import (
 const (
 	// doomAt is the point at which the process dies: none if it is 0.
 	doomAt = "CRMSYNC_TEST_DOOM_AT"
+	// doomGently, if it is not empty, makes the process interrupt itself there instead.
+	doomGently = "CRMSYNC_TEST_DOOM_GENTLY"
 	// doomLog is a file that gets a line for each point.
 	doomLog = "CRMSYNC_TEST_DOOM_LOG"
 	// clockAhead is by how much the program's clock is ahead.
@@ -31,6 +34,7 @@ func testApp() *commands.App {
 	if d := newDoom(); d != nil {
 		n.base = d
 	}
+	failDisk()
 	app := newApp(n)
 	if ahead, err := time.ParseDuration(os.Getenv(clockAhead)); err == nil {
 		app.Now = func() time.Time { return time.Now().Add(ahead) }
@@ -78,13 +82,19 @@ func (d *doom) point(what ...string) {
 			panic(err)
 		}
 	}
-	if d.n == d.at {
-		self, err := os.FindProcess(os.Getpid())
-		if err == nil {
-			err = self.Kill()
-		}
-		panic(err) // it may take a moment to die
+	if d.n != d.at {
+		return
 	}
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil && os.Getenv(doomGently) != "" {
+		if err = self.Signal(syscall.SIGTERM); err == nil {
+			return
+		}
+	}
+	if err == nil {
+		err = self.Kill()
+	}
+	panic(err) // it may take a moment to die
 }
 
 // RoundTrip implements http.RoundTripper.

@@ -2,16 +2,20 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
-var killEvery = flag.Int("kill-every", 23, "kill the program at every so many of the points of each scenario; 1 is all of them")
+var attackEvery = flag.Int("attack-every", 23, "attack the program at every so many of the points of each scenario; 1 is all of them")
 
 // doomed runs a command that dies at a point, and returns all points that it came to. At
 // 0 it does not die. No command is a cycle.
@@ -20,10 +24,20 @@ func (w *world) doomed(at int, args ...string) (points []string) {
 	if args == nil {
 		args = cycle
 	}
-	log := filepath.Join(w.dir, "points")
 	cmd := w.command(args...)
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", doomAt, at), doomLog+"="+log)
-	_ = cmd.Run() // it dies
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", doomAt, at))
+	return w.pointsOf(cmd)
+}
+
+// pointsOf runs a doomed command, which may fail.
+func (w *world) pointsOf(cmd *exec.Cmd) []string {
+	w.t.Helper()
+	log := filepath.Join(w.dir, "points")
+	cmd.Env = append(cmd.Env, doomLog+"="+log)
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		w.t.Fatal(err)
+	}
 	text, err := os.ReadFile(log)
 	must(w.t, err)
 	return strings.Split(strings.TrimSpace(string(text)), "\n")
@@ -39,41 +53,83 @@ func TestKilled(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 2, cmp.Or(s.contacts, 6))
-			command := s.command
-			if command == nil {
-				command = cycle
-			}
-			s.prepare(w)
-			w.pass(due)
-			start := w.save()
-			points := w.doomed(0, command...)
-			want, report := w.contents(), w.report(s)
-			killed := 0
-			for at := 1; at <= len(points); at += *killEvery {
-				w.restore(start)
-				reached := w.doomed(at, command...)
-				if len(reached) < at {
-					continue // it took fewer steps this time
-				}
-				killed++
-				last := fmt.Sprintf("killed at point %d, %s", at, reached[at-1])
-				w.pass(due)
-				w.runs(s.status, command...)
-				if got := w.contents(); !maps.Equal(got, want) {
-					t.Errorf("%s:%s", last, differences(want, got))
-				}
-				if got := w.report(s); got != report {
-					t.Errorf("%s: it reports\n%s\ninstead of\n%s", last, got, report)
-				}
-				must(t, w.ResetStats(t.Context()))
-				w.sync()
-				if n := w.writes(); n != 0 {
-					t.Errorf("%s: the second run after it wrote %d items", last, n)
-				}
-			}
-			must(t, openStore(t, w.state).Check(t.Context()))
-			t.Logf("killed at %d of %d points", killed, len(points))
+			attack(t, s, *attackEvery, func(w *world, at int) []string { return w.doomed(at, s.command...) })
 		})
 	}
+}
+
+// patience is for how long an interrupted program may go on. It is measured only when
+// every point is attacked, on a machine that does nothing else.
+const patience = 5 * time.Second
+
+// An interrupted program finishes what it has begun and ends soon, at whatever point it
+// is interrupted, and the next run goes on from there.
+func TestInterrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: interrupts the real program many times; run without -short")
+	}
+	if runtime.GOOS == "windows" {
+		t.Skip("SKIPPED: no process can interrupt itself on Windows")
+	}
+	for _, s := range []scenario{scenarios[0], scenarios[3]} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			var longest time.Duration
+			attack(t, s, 2**attackEvery, func(w *world, at int) []string {
+				cmd := w.command(cycle...)
+				cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", doomAt, at), doomGently+"=yes")
+				began := time.Now()
+				points := w.pointsOf(cmd)
+				longest = max(longest, time.Since(began))
+				if !cmd.ProcessState.Exited() {
+					t.Errorf("interrupted at point %d: %v", at, cmd.ProcessState)
+				}
+				return points
+			})
+			t.Logf("the longest took %v, its start included", longest)
+			if *attackEvery == 1 && longest > patience {
+				t.Errorf("an interrupted program went on for %v", longest)
+			}
+		})
+	}
+}
+
+// attack runs a scenario undisturbed, then again and again with something that happens to
+// the program at every so many of its points.
+func attack(t *testing.T, s scenario, every int, disturbed func(w *world, at int) (points []string)) {
+	command := s.command
+	if command == nil {
+		command = cycle
+	}
+	w := newWorld(t, 2, cmp.Or(s.contacts, 6))
+	s.prepare(w)
+	w.pass(due)
+	start := w.save()
+	points := w.doomed(0, command...)
+	want, report := w.contents(), w.report(s)
+	struck := 0
+	for at := 1; at <= len(points); at += every {
+		w.restore(start)
+		reached := disturbed(w, at)
+		if len(reached) < at {
+			continue // it took fewer steps this time
+		}
+		struck++
+		last := fmt.Sprintf("struck at point %d, %s", at, reached[at-1])
+		w.pass(due)
+		w.runs(s.status, command...)
+		if got := w.contents(); !maps.Equal(got, want) {
+			t.Errorf("%s:%s", last, differences(want, got))
+		}
+		if got := w.report(s); got != report {
+			t.Errorf("%s: it reports\n%s\ninstead of\n%s", last, got, report)
+		}
+		must(t, w.ResetStats(t.Context()))
+		w.sync()
+		if n := w.writes(); n != 0 {
+			t.Errorf("%s: the second run after it wrote %d items", last, n)
+		}
+	}
+	must(t, openStore(t, w.state).Check(t.Context()))
+	t.Logf("struck at %d of %d points", struck, len(points))
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -183,6 +184,16 @@ func (w *world) writes() int {
 		n += st.Graph.Operations[op]
 	}
 	return n
+}
+
+// names is what people see of contents at first sight.
+func names(contents map[string]int) map[string]int {
+	out := map[string]int{}
+	for line, n := range contents {
+		name, _, _ := strings.Cut(line, ", deleted false")
+		out[name] += n
+	}
+	return out
 }
 
 // differences names what is there more or less often than it should be.
