@@ -76,19 +76,52 @@ func (s *Store) scanConflict(r scanner) (c admin.StoredConflict, err error) {
 
 // keepConflicts stores conflicts, their values sealed. One that is there already, and
 // was not restored, is the same one that was met again: a process that dies between two
-// steps of a cycle decides the second time what it had decided the first.
+// steps of a cycle decides the second time what it had decided the first. What
+// is on hold of a record that was decided anew, and is not met again, goes.
 func (s *Store) keepConflicts(ctx context.Context, tx *sql.Tx, user int64, entity record.Entity, set engine.Settlement) error {
+	var kept []int64
 	for _, c := range set.Conflicts {
 		id, err := s.sameConflict(ctx, tx, user, entity, c)
 		if err != nil {
 			return err
 		}
 		if id == 0 {
-			err = s.addConflict(ctx, tx, user, entity, set, c)
+			id, err = s.addConflict(ctx, tx, user, entity, set, c)
 		} else {
 			_, err = run(ctx, tx, `UPDATE conflicts SET session = ?, time = ? WHERE id = ?`, set.Session, nanos(set.Now), id)
 		}
 		if err != nil {
+			return err
+		}
+		kept = append(kept, id)
+	}
+	return releaseConflicts(ctx, tx, user, entity, set.Decided, kept)
+}
+
+// releaseConflicts removes what is on hold of records, but for the conflicts that are kept.
+func releaseConflicts(ctx context.Context, tx *sql.Tx, user int64, entity record.Entity, crmIDs []string, kept []int64) error {
+	var gone []int64
+	for _, crmID := range crmIDs {
+		err := each(ctx, tx, func(r *sql.Rows) error {
+			var id int64
+			err := r.Scan(&id)
+			if !slices.Contains(kept, id) {
+				gone = append(gone, id)
+			}
+			return err
+		}, `
+			SELECT id
+			FROM conflicts
+			WHERE user_id = ?
+			AND entity = ?
+			AND crm_id = ?
+			AND winner = ''`, user, entity, crmID)
+		if err != nil {
+			return err
+		}
+	}
+	for _, id := range gone {
+		if _, err := run(ctx, tx, `DELETE FROM conflicts WHERE id = ?`, id); err != nil {
 			return err
 		}
 	}
@@ -135,16 +168,16 @@ func (s *Store) sameConflict(ctx context.Context, tx *sql.Tx, user int64, entity
 	return same, err
 }
 
-func (s *Store) addConflict(ctx context.Context, tx *sql.Tx, user int64, entity record.Entity, set engine.Settlement, c reconcile.Conflict) error {
+func (s *Store) addConflict(ctx context.Context, tx *sql.Tx, user int64, entity record.Entity, set engine.Settlement, c reconcile.Conflict) (id int64, err error) {
 	lost, err := s.sealValue(c.Lost, conflictLost, user)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	kept, err := s.sealValue(c.Kept, conflictKept, user)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	_, err = run(ctx, tx, `
+	err = tx.QueryRowContext(ctx, `
 		INSERT INTO conflicts (
 			user_id,
 			entity,
@@ -157,7 +190,8 @@ func (s *Store) addConflict(ctx context.Context, tx *sql.Tx, user int64, entity 
 			lost,
 			kept
 		)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		RETURNING id`,
 		user,
 		entity,
 		set.Session,
@@ -168,6 +202,6 @@ func (s *Store) addConflict(ctx context.Context, tx *sql.Tx, user int64, entity 
 		c.Winner,
 		lost,
 		kept,
-	)
-	return err
+	).Scan(&id)
+	return id, err
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/reconcile"
+	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
@@ -74,4 +76,34 @@ func TestCreateInCRMBecomesASetting(t *testing.T) {
 	got, err := s.Settings(t.Context())
 	must(t, err)
 	same(t, "settings", got, []settings.Setting{{Level: settings.Org, Subject: "allowed", Key: "contacts.create_in_crm", Value: "true"}})
+}
+
+// A record that is decided anew loses what was on hold of it, and nothing else.
+func TestDecidedConflicts(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ctx := t.Context()
+	office(t, s)
+	u := staff(t, s, 2)
+	conflict := func(crmID string, f record.Field, w record.Side) reconcile.Conflict {
+		return reconcile.Conflict{CRMID: crmID, MailboxID: "m", Field: f, Winner: w, Lost: record.Value{"a"}, Kept: record.Value{"b"}}
+	}
+	settle := func(user int64, set engine.Settlement) {
+		t.Helper()
+		must(t, s.Settle(ctx, held(t, s, user), record.Contacts, set))
+	}
+	settle(u[0].ID, engine.Settlement{Conflicts: []reconcile.Conflict{
+		conflict("c1", record.Notes, ""), conflict("c1", record.Website, record.CRM), conflict("c2", record.Notes, ""),
+	}})
+	settle(u[1].ID, engine.Settlement{Conflicts: []reconcile.Conflict{conflict("c1", record.Notes, "")}})
+	settle(u[0].ID, engine.Settlement{Decided: []string{"c1"}, Conflicts: []reconcile.Conflict{conflict("c1", record.JobTitle, "")}})
+	all, err := s.Conflicts(ctx, 0)
+	must(t, err)
+	var got []string
+	for _, c := range all {
+		got = append(got, c.User+" "+c.CRMID+" "+string(c.Field)+" "+string(c.Winner))
+	}
+	same(t, "conflicts", got, []string{
+		u[0].Email + " c1 job_title ", u[1].Email + " c1 notes ", u[0].Email + " c2 notes ", u[0].Email + " c1 website crm",
+	})
 }

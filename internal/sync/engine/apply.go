@@ -115,9 +115,12 @@ func (c *cycle) applyState(ctx context.Context, plan reconcile.Plan, in reconcil
 		}
 	}
 	links = append(links, c.newVersions(in, decided)...)
-	first := Settlement{Held: c.holds.hold(plan.Held), Conflicts: plan.Conflicts, Issues: append(c.findings(plan), c.unread...)}
+	first := Settlement{
+		Held: c.holds.hold(plan.Held), Decided: c.heldAnew(in), Conflicts: plan.Conflicts,
+		Issues: append(c.findings(plan), c.unread...),
+	}
 	c.unread = nil
-	for len(links) > 0 || len(first.Held) > 0 || first.Conflicts != nil || first.Issues != nil {
+	for len(links) > 0 || len(first.Held) > 0 || first.Decided != nil || first.Conflicts != nil || first.Issues != nil {
 		n := min(len(links), stateBatch)
 		first.Links, links = links[:n], links[n:]
 		if err := c.settle(ctx, first); err != nil {
@@ -126,6 +129,18 @@ func (c *cycle) applyState(ctx context.Context, plan reconcile.Plan, in reconcil
 		first = Settlement{}
 	}
 	return nil
+}
+
+// heldAnew returns the CRM ids of the records among the input that had a conflict on hold.
+func (c *cycle) heldAnew(in reconcile.Input) []string {
+	var ids []string
+	present := idSet(in.CRM)
+	for _, i := range c.issues {
+		if i.Code == CodeOnHold && c.touched[i.IssueKey] && present[i.CRMID] {
+			ids = append(ids, i.CRMID)
+		}
+	}
+	return ids
 }
 
 // newVersions returns the links of items that are as they were, but for their version:

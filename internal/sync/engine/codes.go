@@ -25,6 +25,7 @@ const (
 	CodeLateTwin     Code = "CS2112"
 	CodeUntold       Code = "CS2113"
 	CodeChanged      Code = "CS2114"
+	CodeOneWay       Code = "CS2115"
 	CodeLocked       Code = "CS2201"
 	CodeAccess       Code = "CS2202"
 	CodePressure     Code = "CS2203"
@@ -57,6 +58,7 @@ var CodeMeanings = map[Code]string{
 	CodeAmbiguous:    "several records match; nothing was linked or created",
 	CodeNotAllowed:   "records born in the mailbox may not be written to the CRM yet",
 	CodeHeld:         "the guard holds a delete, because there were too many at once",
+	CodeOneWay:       "the record has no counterpart on the other side, which the settings do not let be written",
 	CodeEditKept:     "an edit met a delete that it may not undo; the edit stays where it is",
 	CodeOverLimit:    "the first sync's limit was reached; the record follows once somebody edits it",
 	CodeLeftOut:      "the record was imported into the CRM; it follows once somebody edits it",
@@ -109,6 +111,7 @@ var codeOfClass = map[remote.Class]Code{
 var codeOfFinding = map[reconcile.FindingCode]Code{
 	reconcile.Ambiguous:  CodeAmbiguous,
 	reconcile.NotAllowed: CodeNotAllowed,
+	reconcile.OneWay:     CodeOneWay,
 	reconcile.EditKept:   CodeEditKept,
 	reconcile.OverLimit:  CodeOverLimit,
 	reconcile.LeftOut:    CodeLeftOut,

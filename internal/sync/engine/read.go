@@ -506,10 +506,19 @@ func (k IssueKey) id(s record.Side) string {
 	return k.MailboxID
 }
 
-// due tells whether an issue's time has come, or the leave that it waited for.
+// due tells whether an issue's time has come, or the setting that it waited for.
 func (c *cycle) due(i Issue) bool {
-	return i.State == IssueOpen && reached(i.NextRetry, c.asOf()) ||
-		i.State == IssueInfo && i.Code == CodeNotAllowed && c.policy.CreateInCRM
+	switch {
+	case i.State == IssueOpen:
+		return reached(i.NextRetry, c.asOf())
+	case i.State != IssueInfo:
+		return false
+	case i.Code == CodeNotAllowed:
+		return c.policy.CreateInCRM && c.policy.Writes(record.CRM)
+	case i.Code == CodeOneWay:
+		return c.policy.Writes(i.Direction.from().Other())
+	}
+	return i.Code == CodeOnHold && c.replica.ConflictPolicy != c.policy.ConflictWords()
 }
 
 // asOf is the time by which it is told what is due.

@@ -176,6 +176,9 @@ type Settlement struct {
 	Held []HeldDelete
 	// Unheld are those that are held no longer: done, or not wanted any more.
 	Unheld []reconcile.DeleteKey
+	// Decided are the CRM ids of records that are decided anew: what is on hold of them
+	// goes, unless Conflicts has it again.
+	Decided []string
 	// Conflicts are kept so that the losing values can be restored.
 	Conflicts []reconcile.Conflict
 	// Replica, if not nil, replaces where the entity stands, but for CRMCursor.

@@ -1,6 +1,10 @@
 package reconcile
 
-import "github.com/crmsync/crmsync/internal/sync/record"
+import (
+	"slices"
+
+	"github.com/crmsync/crmsync/internal/sync/record"
+)
 
 // decideLinks goes through the links in the order of their CRM ids. Items of links that
 // have ended are set free for matching.
@@ -38,6 +42,7 @@ func (p *planner) decideLinked(l *Link, c, m *item) {
 			return
 		}
 		p.end(l, Unlinked, "moved out of our folder in the mailbox; both stay as they are")
+	case p.unseenEdit(l, c, m):
 	case is(c, OutOfScope) && is(m, Deleted):
 		p.end(l, Ended, "out of scope in the CRM and deleted in the mailbox")
 	case is(c, OutOfScope) && is(m, Present) && p.changed(m, l.Mailbox.Base):
@@ -56,6 +61,23 @@ func (p *planner) decideLinked(l *Link, c, m *item) {
 	default:
 		p.merge(pair{link: *l, item: [2]*item{c, m}}, "")
 	}
+}
+
+// unseenEdit asks for the item that is not at hand where the other one went: under the
+// policy to hold it may have an edit that waits for a person.
+func (p *planner) unseenEdit(l *Link, c, m *item) bool {
+	holding := slices.ContainsFunc(p.fields, func(f field) bool { return f.Conflict == Hold && f.both() })
+	switch {
+	case !holding:
+		return false
+	case m == nil && !is(c, Present):
+		p.need(mailbox, l.Mailbox.ID)
+	case c == nil && is(m, Deleted):
+		p.need(crm, l.CRM.ID)
+	default:
+		return false
+	}
+	return true
 }
 
 // discarded reports whether a person decided against the delete of a linked item.
@@ -88,6 +110,8 @@ func (p *planner) keepRecord(l *Link, c, m *item) bool {
 		return false
 	case c == nil:
 		p.need(crm, l.CRM.ID)
+	case is(c, Present) && !p.open[mailbox]:
+		p.end(l, Unlinked, "deleted in the mailbox; a person decided to keep the CRM record")
 	case is(c, Present):
 		p.create(c, l.CRM, "deleted in the mailbox; a person decided to create it again from the CRM")
 	default:
@@ -99,7 +123,7 @@ func (p *planner) keepRecord(l *Link, c, m *item) bool {
 // decideOrphan is for a mailbox item that was edited while its CRM record was deleted:
 // the edit wins.
 func (p *planner) decideOrphan(l *Link, m *item) {
-	if !p.in.Policy.CreateInCRM {
+	if !p.in.Policy.CreateInCRM || !p.open[crm] {
 		p.find(EditKept, m, []string{l.CRM.ID}, "edited in the mailbox while it was deleted in the CRM, where records may not be created; the edit stays in the mailbox")
 		p.end(l, Unlinked, "deleted in the CRM, but edited in the mailbox: the mailbox item stays")
 		return
@@ -110,17 +134,23 @@ func (p *planner) decideOrphan(l *Link, m *item) {
 
 // decideDeletedCopy is for a mailbox item that was deleted while its CRM record lives.
 func (p *planner) decideDeletedCopy(l *Link, c *item) {
+	edited := is(c, Present) && p.changed(c, l.CRM.Base)
 	switch {
-	case is(c, Present) && p.changed(c, l.CRM.Base):
+	case edited && !p.open[mailbox]:
+		p.find(EditKept, c, []string{l.Mailbox.ID}, "edited in the CRM while it was deleted in the mailbox, which is not written; the edit stays in the CRM")
+		p.end(l, Unlinked, "deleted in the mailbox, but edited in the CRM: the CRM record stays")
+	case edited:
 		p.create(c, l.CRM, "changed in the CRM while it was deleted in the mailbox; the edit wins")
 	case p.in.Policy.DeletesFromMailbox == Propagate:
 		p.remove(l, crm, c, "deleted in the mailbox; the policy is to delete in the CRM too")
-	case p.in.Policy.DeletesFromMailbox == Recreate:
+	case p.in.Policy.DeletesFromMailbox == Recreate && p.open[mailbox]:
 		if c == nil {
 			p.need(crm, l.CRM.ID)
 			return
 		}
 		p.create(c, l.CRM, "deleted in the mailbox; the policy is to create it again")
+	case p.in.Policy.DeletesFromMailbox == Recreate:
+		p.end(l, Unlinked, "deleted in the mailbox, which is not written; the CRM record is kept and unlinked")
 	default:
 		p.end(l, Unlinked, "deleted in the mailbox; the policy keeps the CRM record and unlinks it")
 	}
@@ -146,7 +176,7 @@ func (p *planner) decideUnlinked(l *Link, c, m *item) {
 	case is(c, Deleted):
 		p.end(l, Ended, "deleted in the CRM")
 	case is(c, Present):
-		if p.claimed(l, c) || p.in.Policy.DeletesFromMailbox != Recreate || !p.changed(c, l.CRM.Base) {
+		if p.claimed(l, c) || !p.open[mailbox] || p.in.Policy.DeletesFromMailbox != Recreate || !p.changed(c, l.CRM.Base) {
 			return
 		}
 		if m == nil && l.Mailbox.ID != "" {
@@ -244,8 +274,13 @@ func (p *planner) bury(l *Link, reason string) {
 	})
 }
 
-// remove deletes a linked item; the link becomes a tombstone.
+// remove deletes a linked item; the link becomes a tombstone. On a side that is not
+// written the item stays.
 func (p *planner) remove(l *Link, side int, it *item, reason string) {
+	if !p.open[side] {
+		p.end(l, Unlinked, reason+"; "+place(sides[side])+" is not written, so the item there stays")
+		return
+	}
 	link := *l
 	link.State = Ended
 	if is(it, Present) {

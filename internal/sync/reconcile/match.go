@@ -282,12 +282,18 @@ func (m *matcher) create() {
 			fresh = append(fresh, q.item)
 		}
 	}
+	if !p.open[mailbox] {
+		p.alone(fresh)
+		fresh = nil
+	}
 	for _, it := range p.limited(fresh) {
 		p.create(it, Half{}, "new in the CRM")
 	}
 	for _, q := range m.people[mailbox] {
 		switch {
 		case q.settled:
+		case !p.open[crm]:
+			p.alone([]*item{q.item})
 		case p.in.Policy.CreateInCRM:
 			p.create(q.item, Half{}, "new in the mailbox")
 		case p.kept[mailbox][q.ID]:
@@ -295,6 +301,13 @@ func (m *matcher) create() {
 		default:
 			p.find(NotAllowed, q.item, nil, "new in the mailbox; creating records in the CRM is not allowed")
 		}
+	}
+}
+
+// alone names records that get no counterpart, because the other side is not written.
+func (p *planner) alone(items []*item) {
+	for _, it := range items {
+		p.find(OneWay, it, nil, "new in "+place(sides[it.side])+"; "+place(sides[1-it.side])+" is not written")
 	}
 }
 

@@ -13,11 +13,14 @@ package reconcile
 //     get the other's. Both to the same value: only the base moves.
 //   - Both changed a field differently: the policy picks, and the loser is kept as a
 //     Conflict. On hold, neither side is written and the base stays; the record's other
-//     fields go on. A field that may be held is only decided with both items at hand.
+//     fields go on. A field that may be held, and a delete where there is one, is only
+//     decided with both items at hand.
 //   - A field that travels one way is never written against its way. An edit on the
 //     side that does not lead is noted in that side's base and stays until the leading
 //     side changes the field.
 //   - An empty field overwrites another only where it was cleared since the base.
+//   - A side to which no field travels at all is not written in any other way either:
+//     nothing is created or deleted there. What went on the other side is unlinked.
 //
 // A record that went
 //
@@ -48,7 +51,8 @@ package reconcile
 //     nothing, unless its operation was given up: then it is our own write that landed late.
 //   - What has no match is created on the other side: in the mailbox, most recently
 //     modified first and within the limit of a first sync, which also leaves out what
-//     was imported; in the CRM only if that is allowed.
+//     was imported; in the CRM only if that is allowed. A Finding names what is not
+//     created, so that it is looked at when a partner turns up.
 //
 // What cannot be decided from the input alone is named in Plan.Reread, and nothing is
 // planned for it: the caller reads those items and reconciles again.
@@ -80,7 +84,9 @@ type item struct {
 type planner struct {
 	in     Input
 	fields []field
-	items  [2]map[string]*item
+	// open says which sides may be written.
+	open  [2]bool
+	items [2]map[string]*item
 	// linked holds the link of an item; if several name it, the one that is most alive.
 	linked [2]map[string]*Link
 	// twins and claims are unlinked items by the CRM id of the link that their stamp
@@ -114,6 +120,7 @@ func Reconcile(in Input) Plan {
 		twins: map[string][]*item{}, claims: map[string][]*item{}, reread: map[Ref]bool{},
 		kept: [2]map[string]bool{{}, {}},
 	}
+	p.open = [2]bool{crm: in.Policy.Writes(record.CRM), mailbox: in.Policy.Writes(record.Mailbox)}
 	p.verdicts = make([]verdict, len(p.fields))
 	for k := range in.Discarded {
 		if k.Side == record.CRM {

@@ -84,8 +84,12 @@ func (p *planner) sent(it *item) (record.Hashes, bool) {
 // unstamp makes an item a record of its own.
 func (p *planner) unstamp(it *item) { it.Stamp = nil }
 
-// removeTwin deletes an item that has no link.
+// removeTwin deletes an item that has no link, unless its side is not written any more.
 func (p *planner) removeTwin(it *item, reason string) {
+	if !p.open[it.side] {
+		p.find(LateTwin, it, nil, reason+"; "+place(sides[it.side])+" is not written any more, so it stays")
+		return
+	}
 	o := Operation{Kind: Delete, Side: sides[it.side], Version: it.Version, Reason: reason, Label: it.Record.Label()}
 	if it.side == crm {
 		o.CRMID = it.ID
@@ -110,6 +114,8 @@ func (p *planner) sweep(l *Link, it [2]*item, twins []*item) bool {
 		switch {
 		case !p.changed(twin, sent) || is(it[i], Present) && !p.changed(twin, p.hash(it[i])):
 			p.removeTwin(twin, "a write of ours that landed late and made a second item")
+		case !p.open[i]:
+			p.find(LateTwin, twin, []string{l.Half(sides[i]).ID}, "a write of ours landed late and a person has edited the second item that it made; its side is not written any more, so it stays")
 		case decided || is(it[i], Deleted) || is(it[i], OutOfScope) || is(it[1-i], Deleted) || is(it[1-i], OutOfScope):
 			p.find(LateTwin, twin, []string{l.Half(sides[i]).ID}, "a write of ours landed late and a person has edited the second item that it made; its linked item is about to change")
 		case it[i] == nil:

@@ -6,6 +6,7 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/crmsync/crmsync/internal/sync/record"
@@ -156,6 +157,11 @@ type Policy struct {
 	Guard Limits
 }
 
+// Writes reports whether a side may be written: whether any field travels there.
+func (p Policy) Writes(s record.Side) bool {
+	return slices.ContainsFunc(p.Fields, func(f FieldPolicy) bool { return f.To(s) })
+}
+
 // ConflictWords says in words who wins: two policies that decide every conflict alike say
 // the same.
 func (p Policy) ConflictWords() string {
@@ -266,6 +272,8 @@ const (
 	Ambiguous FindingCode = "ambiguous"
 	// NotAllowed: a record born in the mailbox may not be created in the CRM.
 	NotAllowed FindingCode = "not-allowed"
+	// OneWay: a record has no counterpart on the other side, which is not written.
+	OneWay FindingCode = "one-way"
 	// EditKept: an edit met a delete that it may not undo; the edit stays where it is.
 	EditKept FindingCode = "edit-kept"
 	// OverLimit: the first sync's limit was reached.
