@@ -215,7 +215,11 @@ var codes = withMeanings(map[Code]codeInfo{
 		exit: exitRefused, why: "a plan is carried out as it was shown, or not at all",
 		do: "make a new plan, look at it, and apply that", command: "crmsync sync plan USER --out FILE",
 	},
-	engine.CodeCanary:       {exit: exitRefused, do: "see what befell those who went first, then run the others"},
+	engine.CodeCanary: {exit: exitRefused, do: "see what befell those who went first, then run the others"},
+	engine.CodeBudget: {
+		why: "other applications use the same budget, or there are more users than it was bought for",
+		do:  "nothing: it goes on by itself; see who uses the calls, or buy more", command: "crmsync connection list",
+	},
 	engine.CodeUnresolvable: {do: "tie the user to both systems", command: "crmsync users import --from directory"},
 
 	admin.CodeNotFound:          {exit: exitUsage, do: "correct the name"},

@@ -606,3 +606,46 @@ func TestActivitiesAreAChainThatCannotBeChanged(t *testing.T) {
 		must(t, tx.Rollback())
 	}
 }
+
+// What is known of a connection changes wholly, with what is told of it, or not at all.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	office(t, s)
+	ctx := t.Context()
+	name := "sf"
+	put := func(h engine.Health, told ...engine.Activity) error {
+		return s.UpdateHealth(ctx, name, func(was engine.Health) (engine.Health, []engine.Activity) {
+			if was.Connection != name {
+				t.Errorf("it is called %q", was.Connection)
+			}
+			h.Connection = name
+			return h, told
+		})
+	}
+	known := func() []engine.Health {
+		t.Helper()
+		h, err := s.Health(ctx)
+		must(t, err)
+		return h
+	}
+	must(t, put(engine.Health{}))
+	if h := known(); len(h) != 0 {
+		t.Errorf("nothing is known, and stored: %+v", h)
+	}
+	want := engine.Health{
+		Connection: name, Code: "CS1", Message: "why", Since: t0,
+		Usage: remote.Usage{Used: 1, Limit: 2, Reserve: 3, At: t0.Add(1)},
+	}
+	must(t, put(want, engine.Activity{Type: "x"}))
+	same(t, "health", known(), []engine.Health{want})
+	if put(engine.Health{}, engine.Activity{Type: ""}) == nil {
+		t.Error("an activity without a type was stored")
+	}
+	same(t, "health", known(), []engine.Health{want})
+	must(t, put(engine.Health{}))
+	same(t, "health", known(), []engine.Health{{Connection: name}})
+	if a, err := s.Activities(ctx, "", 0); len(a) != 1 || err != nil {
+		t.Errorf("told %+v, %v", a, err)
+	}
+}

@@ -45,7 +45,7 @@ func sample(t *testing.T, s *Store) {
 }
 
 // newTables are tables by the version that brought them: older states have no rows there.
-var newTables = map[string]int{"settings": 2, "images": 2}
+var newTables = map[string]int{"health": 2, "settings": 2, "images": 2}
 
 func TestStatesOfOlderVersionsOpen(t *testing.T) {
 	t.Parallel()

@@ -293,6 +293,10 @@ func everything(t *testing.T, s *Store, u roster.User) {
 	ctx := t.Context()
 	id, err := s.OpenSession(ctx, held(t, s, u.ID), engine.Session{UserID: u.ID, Trigger: engine.TriggerSchedule, Started: t0})
 	must(t, err)
+	must(t, s.UpdateHealth(ctx, "sf", func(h engine.Health) (engine.Health, []engine.Activity) {
+		h.Code, h.Since = "CS1", t0
+		return h, nil
+	}))
 	must(t, s.Intend(ctx, held(t, s, u.ID), record.Contacts, []engine.Intent{
 		{
 			Op: op(1), Side: record.Mailbox, Kind: reconcile.Create, CRMID: "c1", Created: t0,

@@ -241,7 +241,7 @@ func suspend(ctx context.Context, tx *sql.Tx, user int64, why engine.Suspension)
 			cause = ?,
 			reason = ?
 		WHERE id = ?
-		AND sync = ?`, roster.Suspended, why.Cause, why.Reason, user, roster.Enabled)
+		AND sync IN (?, ?)`, roster.Suspended, why.Cause, why.Reason, user, roster.Enabled, roster.Suspended)
 	return err
 }
 

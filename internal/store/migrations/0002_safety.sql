@@ -183,3 +183,23 @@ ALTER TABLE conflicts ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
 -- A conflict that is met again is looked up by its record.
 DROP INDEX conflicts_user;
 CREATE INDEX conflicts_record ON conflicts (user_id, crm_id);
+-- What is known of a connection beyond its description.
+CREATE TABLE health (
+	connection TEXT NOT NULL PRIMARY KEY REFERENCES connections (name) ON DELETE CASCADE,
+	-- Why the system as a whole refuses us, and since when; nothing if it does not.
+	code TEXT NOT NULL,
+	message TEXT NOT NULL,
+	since INTEGER NOT NULL,
+	-- How many requests of how many were used, how many of them are others', and when the
+	-- system told; 0 of 0 if it never did.
+	used INTEGER NOT NULL,
+	most INTEGER NOT NULL,
+	reserve INTEGER NOT NULL,
+	told INTEGER NOT NULL,
+	CHECK ((code = '') = (since = 0))
+) STRICT;
+
+-- How many requests a session made to the mailbox as the service counts them, for the
+-- budget that all processes share.
+ALTER TABLE sessions ADD COLUMN mailbox_calls INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX sessions_ended ON sessions (ended);

@@ -35,6 +35,10 @@ type Store interface {
 	// ErrNotFound.
 	UpdateConnection(ctx context.Context, c roster.Connection, a ...engine.Activity) error
 
+	// Health is what is known of the connections besides, by name; of one that no cycle has
+	// used it is nothing.
+	Health(ctx context.Context) ([]engine.Health, error)
+
 	// Organizations are listed by name. Organization returns ErrNotFound; the empty
 	// name means the default one.
 	Organizations(ctx context.Context) ([]roster.Organization, error)

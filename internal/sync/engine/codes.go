@@ -49,6 +49,7 @@ const (
 	CodeGuarded      Code = "CS2221"
 	CodePlanChanged  Code = "CS2222"
 	CodeCanary       Code = "CS2223"
+	CodeBudget       Code = "CS2224"
 )
 
 // CodeMeanings says in a sentence what each code means, for docs/errors.md.
@@ -90,6 +91,7 @@ var CodeMeanings = map[Code]string{
 	CodePlanChanged:  "a plan that was kept is not what the next cycle would do any more; nothing of the user was written",
 	CodeCanary:       "the users who went first did not all end well; nobody else was begun",
 	CodeUnresolvable: "the user has no id at one of the systems",
+	CodeBudget:       "a connection's requests are used up, but for the reserve",
 	CodeGuarded:      "so many deletes at once are not done unless they are expected",
 }
 

@@ -82,6 +82,9 @@ func (f *crmFeed) open(ctx context.Context, e *Engine) error {
 func (r *runner) changes(ctx context.Context, f *crmFeed, user int64, own string) (_ []remote.Change, full bool, _ error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f := r.brokenBy(f.key.connection); f != nil {
+		return nil, false, f // whoever waited for this read has his answer
+	}
 	if err := f.open(ctx, r.e); err != nil {
 		return nil, false, err
 	}
@@ -122,7 +125,9 @@ func (r *runner) read(ctx context.Context, f *crmFeed, cursor string) (*feedRead
 		f.reads[cursor] = &feedRead{err: err}
 		return f.reads[cursor], nil
 	case err != nil:
-		return nil, remoteFault(record.CRM, "reading the CRM's changes", err)
+		err = remoteFault(record.CRM, "reading the CRM's changes", err)
+		r.refused(f.key.connection, err)
+		return nil, err
 	}
 	byUser, err := r.split(ctx, f.key, feed.Changes)
 	if err != nil {

@@ -126,22 +126,9 @@ func (r *runner) cycle(ctx context.Context, j job) Session {
 	if err := r.e.State.CloseSession(context.WithoutCancel(ctx), c.lease, o); err != nil && o.Session.Result != ResultFailed {
 		o.Session.Result, o.Session.Code, o.Session.Message = ResultFailed, CodeState, "closing the session: "+err.Error()
 	}
-	r.note(o.Session, brokenConnection(j.member.Org, err), err)
+	r.note(j.member.Org, o, err)
 	r.e.Reporter.CycleEnded(u.Email, o.Session)
 	return o.Session
-}
-
-// brokenConnection returns the connection that refuses us as a whole, if the error
-// says so.
-func brokenConnection(o roster.Organization, err error) string {
-	var f *Fault
-	if !errors.As(err, &f) || f.Code != CodeConnection && f.Code != CodeSetup {
-		return ""
-	}
-	if f.Side == record.Mailbox {
-		return o.Mail
-	}
-	return o.CRM
 }
 
 // run is the cycle from recovery to the last settlement. When the run is interrupted,

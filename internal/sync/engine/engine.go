@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -100,7 +101,8 @@ type runner struct {
 
 	mu       sync.Mutex
 	feeds    map[feedKey]*crmFeed
-	broken   map[string]error // connections that refuse us as a whole
+	broken   map[string]*Fault // connections that refuse us as a whole
+	answered map[string]bool   // connections through which a cycle ended well
 	failures int
 	// canary, if not nil, says why those after the canary do not begin.
 	canary *Fault
@@ -126,7 +128,8 @@ func (e *Engine) Run(ctx context.Context, opts Options) ([]Session, error) {
 	r.work(ctx, first, sessions)
 	r.canary = canaryFault(first, sessions)
 	r.work(ctx, jobs[len(first):], sessions)
-	return sessions, r.moveFeeds(context.WithoutCancel(ctx))
+	ctx = context.WithoutCancel(ctx)
+	return sessions, errors.Join(r.moveFeeds(ctx), r.tellHealth(ctx))
 }
 
 // runner reads what a run is about to work by: the users and the settings as they are
@@ -142,7 +145,7 @@ func (e *Engine) runner(ctx context.Context, opts Options) (*runner, error) {
 	}
 	return &runner{
 		e: e, opts: opts, members: all, book: settings.NewBook(set),
-		feeds: map[feedKey]*crmFeed{}, broken: map[string]error{},
+		feeds: map[feedKey]*crmFeed{}, broken: map[string]*Fault{}, answered: map[string]bool{},
 	}, nil
 }
 
@@ -272,13 +275,13 @@ func (r *runner) stopped(ctx context.Context, m Member) *Fault {
 	if r.canary != nil {
 		return r.canary
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, c := range []string{m.Org.CRM, m.Org.Mail} {
-		if err := r.broken[c]; err != nil {
-			return &Fault{Code: CodeConnection, Doing: "connection " + c + " refuses us", Err: err}
+		if f := r.brokenBy(c); f != nil {
+			return f
 		}
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.opts.MaxFailures > 0 && r.failures >= r.opts.MaxFailures {
 		return &Fault{Code: CodeNotStarted, Doing: "too many users failed before this one's turn"}
 	}
@@ -286,13 +289,23 @@ func (r *runner) stopped(ctx context.Context, m Member) *Fault {
 }
 
 // note remembers what a cycle's end means for the rest of the run.
-func (r *runner) note(s Session, connection string, err error) {
+func (r *runner) note(o roster.Organization, out Outcome, err error) {
+	if f := faultOf(err); f != nil {
+		r.refused(connectionOf(o, f.Side), err)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.Result == ResultFailed {
+	switch {
+	case out.Success:
+		r.answered[o.CRM], r.answered[o.Mail] = true, true
+	case out.Session.Result == ResultFailed:
 		r.failures++
 	}
-	if connection != "" {
-		r.broken[connection] = err
+}
+
+func connectionOf(o roster.Organization, side record.Side) string {
+	if side == record.Mailbox {
+		return o.Mail
 	}
+	return o.CRM
 }

@@ -39,7 +39,11 @@ func remoteFault(side record.Side, doing string, err error) error {
 	if errors.As(err, &f) {
 		return err
 	}
-	return &Fault{Code: codeOfClass[remote.ClassOf(err)], Side: side, Doing: doing, Err: err}
+	code := codeOfClass[remote.ClassOf(err)]
+	if remote.IsWhole(err) {
+		code = CodeBudget
+	}
+	return &Fault{Code: code, Side: side, Doing: doing, Err: err}
 }
 
 func stateFault(doing string, err error) error {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote"
+	"github.com/crmsync/crmsync/internal/sync/roster"
 )
 
 // probe leases a batch of users and reads the first page of each one's mailbox feed,
@@ -25,7 +26,7 @@ func (r *runner) probe(ctx context.Context, jobs []job, sessions []Session) []jo
 		j.member = m
 		rep, err := r.e.State.Replica(ctx, m.User.ID, record.Contacts)
 		rules, bad := r.rules(m, record.Contacts)
-		if err == nil && bad == nil && rules.Enabled && rep.MailboxCursor != "" && rep.Off == "" {
+		if err == nil && bad == nil && rules.Enabled && rep.MailboxCursor != "" && rep.Off == "" && m.User.Sync != roster.Suspended {
 			probes[m.Org.Mail] = append(probes[m.Org.Mail], len(ready))
 			feeds[m.Org.Mail] = append(feeds[m.Org.Mail], remote.MailFeed{
 				Mailbox: m.User.MailboxID, Container: rep.Container, Cursor: rep.MailboxCursor,

@@ -77,6 +77,11 @@ type State interface {
 	// not settled: if he rides with the feed, he gets the cursor given for him as his own.
 	MoveSharedCursor(ctx context.Context, connection string, entity record.Entity, from, to string, behind map[int64]string) error
 
+	// UpdateHealth changes what is known of a connection; nothing but its name at first.
+	// What change returns is stored with the activities in the transaction in which it
+	// was called.
+	UpdateHealth(ctx context.Context, connection string, change func(Health) (Health, []Activity)) error
+
 	// MarkMailbox stores the state of a user's mailbox.
 	MarkMailbox(ctx context.Context, l Lease, state roster.MailboxState) error
 	// OpenSession stores the start of a cycle and returns the session's number. A
@@ -350,8 +355,8 @@ type Outcome struct {
 	Success       bool
 	Failures      int
 	PressureSince time.Time
-	// Suspend, if not nil, suspends a user who is enabled; Resume enables one who is
-	// suspended. Neither touches a user whom an administrator disabled meanwhile.
+	// Suspend, if not nil, suspends a user who is enabled, or changes the cause of one who
+	// is suspended; Resume enables one who is suspended. Neither touches a user whom an administrator disabled meanwhile.
 	Suspend    *Suspension
 	Resume     bool
 	Activities []Activity

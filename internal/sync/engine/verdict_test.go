@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/roster"
 )
@@ -60,15 +59,76 @@ func TestVerdict(t *testing.T) {
 			err:     &remote.Error{Class: remote.ClassPressure, RetryAfter: 2 * time.Hour},
 			check:   func(o Outcome) bool { return o.NextDue.Equal(epoch.Add(2 * time.Hour)) },
 		},
-		"the pause never exceeds a day": {
-			user:    func(u *roster.User) { u.Failures, u.PressureSince = 50, epoch.Add(-time.Hour) },
+		"pressure is not a failure, and does not take one back": {
+			user:    func(u *roster.User) { u.Failures = 9 },
 			session: failed(CodePressure),
-			check:   func(o Outcome) bool { return o.NextDue.Equal(epoch.Add(24*time.Hour)) && o.Suspend == nil },
+			check:   func(o Outcome) bool { return o.Suspend == nil && o.Failures == 9 },
 		},
-		"a day of nothing but pressure suspends": {
-			user:    func(u *roster.User) { u.Failures, u.PressureSince = 5, epoch.Add(-24*time.Hour) },
+		"each pause is as long as all before it": {
+			user:    func(u *roster.User) { u.PressureSince = epoch.Add(-3 * time.Hour) },
 			session: failed(CodePressure),
-			check:   func(o Outcome) bool { return o.Suspend != nil && o.Suspend.Cause == roster.CauseThrottling },
+			check:   func(o Outcome) bool { return o.NextDue.Equal(epoch.Add(4*time.Hour)) && o.Suspend == nil },
+		},
+		"the last try before a suspension comes after a day": {
+			user:    func(u *roster.User) { u.PressureSince = epoch.Add(-20 * time.Hour) },
+			session: failed(CodePressure),
+			check:   func(o Outcome) bool { return o.NextDue.Equal(epoch.Add(4*time.Hour)) && o.Suspend == nil },
+		},
+		"no server is left alone for more than a day": {
+			session: failed(CodePressure),
+			err:     &remote.Error{Class: remote.ClassPressure, RetryAfter: 1000 * time.Hour},
+			check:   func(o Outcome) bool { return o.NextDue.Equal(epoch.Add(24 * time.Hour)) },
+		},
+		"those who were sent away together do not come back together": {
+			user:    func(u *roster.User) { u.ID = 17 },
+			session: failed(CodePressure),
+			check:   func(o Outcome) bool { return o.NextDue.Equal(epoch.Add(time.Hour + time.Hour/64)) },
+		},
+		"a day of nothing but pressure suspends, and is probed hourly": {
+			user:    func(u *roster.User) { u.PressureSince = epoch.Add(-24 * time.Hour) },
+			session: failed(CodePressure),
+			check: func(o Outcome) bool {
+				return o.Suspend != nil && o.Suspend.Cause == roster.CauseThrottling && o.NextDue.Equal(epoch.Add(time.Hour))
+			},
+		},
+		"a failure ends the day of pressure": {
+			user:    func(u *roster.User) { u.PressureSince = epoch.Add(-24 * time.Hour) },
+			session: failed(CodeTransient),
+			check:   func(o Outcome) bool { return o.Suspend == nil && o.PressureSince.IsZero() && o.Failures == 1 },
+		},
+		"pressure that a wrong clock saw begins anew": {
+			user:    func(u *roster.User) { u.PressureSince = epoch.Add(24 * time.Hour) },
+			session: failed(CodePressure),
+			check:   func(o Outcome) bool { return o.PressureSince.Equal(epoch) && o.NextDue.Equal(epoch.Add(time.Hour)) },
+		},
+		"who lacks a right is probed at each run": {
+			session: failed(CodeAccess),
+			check:   func(o Outcome) bool { return o.NextDue.Equal(epoch) },
+		},
+		"a suspension that goes on is not told again": {
+			user:    func(u *roster.User) { u.Sync, u.Cause = roster.Suspended, roster.CauseAuthorization },
+			session: failed(CodeAccess),
+			check:   func(o Outcome) bool { return o.Suspend == nil && len(o.Activities) == 0 },
+		},
+		"a suspended user who turns out to lack a right is told of it": {
+			user:    func(u *roster.User) { u.Sync, u.Cause = roster.Suspended, roster.CauseOther },
+			session: failed(CodeAccess),
+			check: func(o Outcome) bool {
+				return o.Suspend != nil && o.Suspend.Cause == roster.CauseAuthorization && len(o.Activities) == 1
+			},
+		},
+		"a suspended user whose probe fails otherwise stays as he is": {
+			user:    func(u *roster.User) { u.Sync, u.Cause, u.Failures = roster.Suspended, roster.CauseAuthorization, 30 },
+			session: failed(CodeTransient),
+			check:   func(o Outcome) bool { return o.Suspend == nil && len(o.Activities) == 0 },
+		},
+		"the budget of a connection is no user's fault": {
+			user:    func(u *roster.User) { u.Failures = 9 },
+			session: failed(CodeBudget),
+			err:     &remote.Error{Class: remote.ClassPressure, Whole: true, RetryAfter: time.Hour},
+			check: func(o Outcome) bool {
+				return o.Suspend == nil && o.Failures == 9 && o.PressureSince.IsZero() && o.NextDue.Equal(epoch.Add(time.Hour))
+			},
 		},
 		"a connection that refuses everyone is no user's fault": {
 			user:    func(u *roster.User) { u.Failures = 9 },
@@ -113,27 +173,5 @@ func TestNextRetry(t *testing.T) {
 	}
 	if _, parked := nextRetry(epoch, 10); !parked {
 		t.Error("not parked after ten attempts")
-	}
-}
-
-// Only the connection that refuses everyone is taken for broken: the users of the other
-// go on.
-func TestBrokenConnection(t *testing.T) {
-	t.Parallel()
-	org := roster.Organization{CRM: "sf", Mail: "m365"}
-	refuses := &remote.Error{Class: remote.ClassConnection}
-	for name, tt := range map[string]struct {
-		err  error
-		want string
-	}{
-		"the CRM refuses":             {remoteFault(record.CRM, "reading", refuses), "sf"},
-		"the mail system refuses":     {remoteFault(record.Mailbox, "reading", refuses), "m365"},
-		"one mailbox refuses":         {remoteFault(record.Mailbox, "reading", &remote.Error{Class: remote.ClassAuthorization}), ""},
-		"the state cannot be written": {stateFault("settling", refuses), ""},
-		"nothing went wrong":          {nil, ""},
-	} {
-		if got := brokenConnection(org, tt.err); got != tt.want {
-			t.Errorf("%s: %q, want %q", name, got, tt.want)
-		}
 	}
 }

@@ -56,7 +56,10 @@ type Error struct {
 	Fields []string
 	// Unclear: nobody knows whether the write took effect.
 	Unclear bool
-	Err     error
+	// Whole, of ClassPressure: the budget of the system as a whole is used up, whoever
+	// the user is.
+	Whole bool
+	Err   error
 }
 
 func (e *Error) Error() string {
@@ -90,6 +93,12 @@ func ClassOf(err error) Class {
 
 // Is reports whether err has the class.
 func Is(err error, c Class) bool { return err != nil && ClassOf(err) == c }
+
+// IsWhole reports whether err says that the budget of a system as a whole is used up.
+func IsWhole(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Class == ClassPressure && e.Whole
+}
 
 // IsUnclear reports whether err leaves open if a write took effect. An error that
 // no connector classified does.

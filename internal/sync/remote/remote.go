@@ -49,10 +49,13 @@ type Person struct {
 	Unusable string
 }
 
-// Usage is a budget of requests: how many were used of how many.
+// Usage is a budget of requests: how many were used of how many, as the system told At
+// a time of our clock. Reserve is how many of them synchronizing leaves to others.
 type Usage struct {
-	Used  int
-	Limit int
+	Used    int
+	Limit   int
+	Reserve int
+	At      time.Time
 }
 
 // CRM is a connection to one organization of a CRM.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -22,9 +23,8 @@ type client struct {
 	tokens *tokenSource
 
 	mu sync.Mutex
-	// usage is what was last told of the daily limit, at usageAt of our clock.
-	usage   remote.Usage
-	usageAt time.Time
+	// usage is what was last told of the daily limit.
+	usage remote.Usage
 	// ahead is how much the server's clock is ahead of ours, once told.
 	ahead time.Duration
 	told  bool
@@ -35,7 +35,7 @@ type client struct {
 const atOnce = 10
 
 func newClient(cfg Config) *client {
-	c := &client{cfg: cfg}
+	c := &client{cfg: cfg, usage: cfg.Usage}
 	t := transport.Config{Base: cfg.Base, Log: cfg.Log, Now: cfg.Now, Sleep: cfg.Sleep, Jitter: cfg.Jitter, Global: transport.Pace{AtOnce: atOnce}}
 	if t.Base == nil {
 		t.Base = transport.NewBase()
@@ -208,7 +208,7 @@ func (c *client) note(a answer) {
 			continue
 		}
 		c.mu.Lock()
-		c.usage, c.usageAt = remote.Usage{Used: u, Limit: l}, c.cfg.Now()
+		c.usage = remote.Usage{Used: u, Limit: l, Reserve: int(max(0, c.cfg.Reserve) * float64(l)), At: c.cfg.Now()}
 		c.mu.Unlock()
 	}
 }
@@ -230,10 +230,10 @@ func (c *client) serverNow() (now time.Time, ok bool) {
 	return c.cfg.Now().Add(c.ahead).UTC(), c.told
 }
 
-func (c *client) used() (remote.Usage, time.Time) {
+func (c *client) used() remote.Usage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.usage, c.usageAt
+	return c.usage
 }
 
 // believed is how long we go by what was last told of the usage: the window of the
@@ -243,13 +243,13 @@ const believed = 5 * time.Minute
 // spare refuses to synchronize when only the reserve is left. What is told with the
 // next call lifts it, so one call is let through now and then.
 func (c *client) spare() error {
-	u, at := c.used()
-	if u.Limit == 0 || c.cfg.Reserve < 0 || float64(u.Used) <= (1-c.cfg.Reserve)*float64(u.Limit) || c.cfg.Now().Sub(at) >= believed {
+	u := c.used()
+	if u.Limit == 0 || u.Used < u.Limit-u.Reserve || c.cfg.Now().Sub(u.At).Abs() >= believed {
 		return nil
 	}
 	return &remote.Error{
-		Class: remote.ClassPressure, Code: "reserve", RetryAfter: believed,
-		Message: "the organization's daily API calls are used up but for the reserve",
+		Class: remote.ClassPressure, Code: "reserve", RetryAfter: believed, Whole: true,
+		Message: fmt.Sprintf("%d of the organization's %d daily API calls are used, and %d of them are reserved for others", u.Used, u.Limit, u.Reserve),
 		Hint:    "it goes on by itself when the rolling 24 hours allow it; more API calls can be bought",
 	}
 }

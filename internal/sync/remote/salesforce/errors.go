@@ -186,7 +186,7 @@ func refused(a answer, writes, item bool) *remote.Error {
 // error is a complaint in our own words.
 func (c complaint) error(status int, item bool) *remote.Error {
 	m := meaningOf(c.code(), status, item)
-	return &remote.Error{Class: m.class, Code: c.code(), Status: status, Message: m.message, Hint: m.hint, Fields: c.Fields}
+	return &remote.Error{Class: m.class, Code: c.code(), Status: status, Message: m.message, Hint: m.hint, Fields: c.Fields, Whole: c.code() == "REQUEST_LIMIT_EXCEEDED"}
 }
 
 // unanswered is the error of a request without an answer. The cause is not wrapped,

@@ -86,6 +86,8 @@ type Config struct {
 	// Reserve is the share of the daily API calls that synchronizing leaves to others,
 	// between 0 and 1; 0 means 0.2. A negative one leaves nothing.
 	Reserve float64
+	// Usage is what another process was last told of the daily API calls, if anything.
+	Usage remote.Usage
 
 	// Log may be nil. Now is the clock. Base carries the requests and may be nil; Sleep
 	// and Jitter are as in transport.Config.
@@ -292,10 +294,7 @@ func (s *Salesforce) Organization(ctx context.Context) (string, error) {
 }
 
 // Usage is what the last answer said of the organization's daily API calls.
-func (s *Salesforce) Usage() remote.Usage {
-	u, _ := s.used()
-	return u
-}
+func (s *Salesforce) Usage() remote.Usage { return s.used() }
 
 // Collection returns the contacts; nil for any other entity.
 func (s *Salesforce) Collection(e record.Entity) remote.Collection {

@@ -30,6 +30,9 @@ func (s *Salesforce) ready(ctx context.Context) error {
 	if done {
 		return nil
 	}
+	if err := s.spare(); err != nil {
+		return err
+	}
 	_, err := s.asking.Do(ctx, "", func(ctx context.Context) (struct{}, error) { return struct{}{}, s.adapt(ctx) })
 	if err != nil {
 		return unanswered(err, false)

@@ -140,9 +140,10 @@ func TestReserve(t *testing.T) {
 	t.Parallel()
 	o := newOrg(t)
 	s := o.open(t)
+	cursor := read(t, s, "").Cursor
 	o.SetAPIUsage(799, 1000)
-	cursor := read(t, s, "").Cursor // the last call may come to 801
-	if u := s.Usage(); u.Used < 801 || u.Limit != 1000 {
+	do(t, s.Check(context.Background()))
+	if u := s.Usage(); u.Used != 800 || u.Limit != 1000 || u.Reserve != 200 || u.At.IsZero() {
 		t.Fatalf("usage = %+v", u)
 	}
 	o.ResetStats()
@@ -158,6 +159,13 @@ func TestReserve(t *testing.T) {
 	}
 	if err := s.Check(context.Background()); err != nil {
 		t.Errorf("check: %v", err)
+	}
+	t.Log("another process knows it from the start")
+	used := s.Usage()
+	next := o.open(t, func(c *salesforce.Config) { c.Usage = used })
+	o.ResetStats()
+	if _, err := next.Collection(record.Contacts).Changes(context.Background(), remote.Query{Cursor: cursor}); !remote.IsWhole(err) || o.Stats().Requests != 0 {
+		t.Errorf("error %v after %d requests", err, o.Stats().Requests)
 	}
 	o.SetAPIUsage(100, 1000)
 	o.clock.advance(6 * time.Minute)

@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/crmsync/crmsync/internal/sync/remote"
+)
+
+// Health is what is known of a connection beyond its description.
+type Health struct {
+	Connection string
+	// Code and Message say why the system as a whole refuses us, and Since when it began
+	// to for that reason; Code is "" if it does not, as far as is known.
+	Code    Code
+	Message string
+	Since   time.Time
+	// Usage is what the system last told of its budget of requests.
+	Usage remote.Usage
+}
+
+// after returns the health after a run in which the connection refused us with a fault,
+// or answered if there is none. What began, or came to an end, is told once.
+func (h Health) after(f *Fault, u remote.Usage, now time.Time) (Health, []Activity) {
+	if u.Limit != 0 {
+		h.Usage = u
+	}
+	tell := func(kind, details string) []Activity {
+		return []Activity{{Time: now, Actor: "engine", Type: kind, Details: h.Connection + ": " + details}}
+	}
+	switch {
+	case f == nil && h.Code == "":
+	case f == nil:
+		told := tell("connection.answers", fmt.Sprintf("answers again; it refused us since %s: %s", h.Since.UTC().Format(time.RFC3339), h.Message))
+		h.Code, h.Message, h.Since = "", "", time.Time{}
+		return h, told
+	case h.Code == f.Code:
+		h.Message = f.Error()
+	default:
+		h.Code, h.Message, h.Since = f.Code, f.Error(), now
+		return h, tell("connection.refuses", f.Code+" "+f.Error())
+	}
+	return h, nil
+}
+
+// refusesAll tells whether a code means that a system as a whole refuses us, whoever the
+// user is.
+func refusesAll(code Code) bool {
+	return code == CodeConnection || code == CodeSetup || code == CodeBudget
+}
+
+// refused remembers that a connection refuses us as a whole, if the error says so: the
+// run asks it nothing more.
+func (r *runner) refused(connection string, err error) {
+	f := faultOf(err)
+	if f == nil || !refusesAll(f.Code) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken[connection] == nil {
+		r.broken[connection] = f
+	}
+}
+
+// brokenBy returns why a connection is left alone in this run; nil if it is not.
+func (r *runner) brokenBy(connection string) *Fault {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.broken[connection]
+	if f == nil {
+		return nil
+	}
+	return &Fault{Code: f.Code, Side: f.Side, Doing: "connection " + connection + " refuses us", Err: f}
+}
+
+// tellHealth stores what the run has learnt of its connections.
+func (r *runner) tellHealth(ctx context.Context) error {
+	r.mu.Lock()
+	names := slices.Collect(maps.Keys(r.answered))
+	for c := range r.broken {
+		if !r.answered[c] {
+			names = append(names, c)
+		}
+	}
+	r.mu.Unlock()
+	slices.Sort(names)
+	for _, name := range names {
+		f, usage := r.broken[name], remote.Usage{}
+		if f == nil || f.Code == CodeBudget {
+			usage = r.usage(ctx, name)
+		}
+		err := r.e.State.UpdateHealth(ctx, name, func(h Health) (Health, []Activity) {
+			return h.after(f, usage, r.e.Now())
+		})
+		if err != nil {
+			return stateFault("noting how the connections do", err)
+		}
+	}
+	return nil
+}
+
+// usage is what the CRM of an open connection last told of its budget; it asks nothing.
+func (r *runner) usage(ctx context.Context, name string) remote.Usage {
+	for _, m := range r.members {
+		if m.Org.CRM == name {
+			if crm, err := r.e.Systems.CRM(ctx, name); err == nil {
+				return crm.Usage()
+			}
+			return remote.Usage{}
+		}
+	}
+	return remote.Usage{}
+}
