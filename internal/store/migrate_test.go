@@ -147,7 +147,7 @@ func TestMigrationGoesOnAfterAKill(t *testing.T) {
 
 func openRaw(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	db, err := open(path, "rw", false)
+	db, err := open(path, "rw", flags{})
 	must(t, err)
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { must(t, db.Close()) })
@@ -160,7 +160,7 @@ func TestKilledBeforeTheInstallIsKnown(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state.db")
 	must(t, create(path))
-	db, err := open(path, "rw", false)
+	db, err := open(path, "rw", flags{})
 	must(t, err)
 	must(t, errors.Join(migrate(t.Context(), db, migrations()), db.Close()))
 	if _, err := Open(t.Context(), path, key(1), Options{ReadOnly: true}); !errors.Is(err, ErrDamaged) {

@@ -45,12 +45,17 @@ type Options struct {
 	// ReadOnly opens a state that exists, of the program's own version, and refuses
 	// every write with ErrReadOnly.
 	ReadOnly bool
+	// Volatile lets a commit return before it is on disk (synchronous=off), so that a
+	// power cut loses or damages the state; the death of the process does not. It is
+	// for tests that make thousands of states.
+	Volatile bool
 }
 
 // Store is an open state. Its methods may be called from several goroutines.
 type Store struct {
 	path     string
 	readOnly bool
+	volatile bool
 	writer   *sql.DB // nil if readOnly
 	readers  *sql.DB
 	keys     keys
@@ -95,7 +100,7 @@ func Open(ctx context.Context, path string, key []byte, o Options) (_ *Store, er
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, fmt.Errorf("state: %w", err)
 	}
-	s := &Store{path: path, readOnly: o.ReadOnly, random: o.Random}
+	s := &Store{path: path, readOnly: o.ReadOnly, volatile: o.Volatile, random: o.Random}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -118,14 +123,14 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	if err := create(s.path); err != nil {
 		return err
 	}
-	if s.writer, err = open(s.path, "rw", false); err != nil {
+	if s.writer, err = open(s.path, "rw", flags{volatile: s.volatile}); err != nil {
 		return err
 	}
 	s.writer.SetMaxOpenConns(1)
 	if err := migrate(ctx, s.writer, migrations()); err != nil {
 		return s.opened(err)
 	}
-	if s.readers, err = open(s.path, "ro", false); err != nil {
+	if s.readers, err = open(s.path, "ro", flags{}); err != nil {
 		return err
 	}
 	s.readers.SetMaxOpenConns(readersAtOnce)
@@ -140,7 +145,7 @@ func (s *Store) connectReadOnly(ctx context.Context) (err error) {
 		return fmt.Errorf("state: %w", err)
 	}
 	for _, immutable := range []bool{false, true} {
-		if s.readers, err = open(s.path, "ro", immutable); err != nil {
+		if s.readers, err = open(s.path, "ro", flags{immutable: immutable}); err != nil {
 			return err
 		}
 		s.readers.SetMaxOpenConns(readersAtOnce)
@@ -216,9 +221,12 @@ func refused(err error) error {
 	return fmt.Errorf("state: %w", err)
 }
 
+// flags are what is unusual about a handle.
+type flags struct{ immutable, volatile bool }
+
 // open returns a handle. Its pragmas stand in the name, so that every connection of
 // the pool has them.
-func open(path, mode string, immutable bool) (*sql.DB, error) {
+func open(path, mode string, f flags) (*sql.DB, error) {
 	q := url.Values{}
 	q.Set("mode", mode)
 	pragmas := []string{
@@ -229,11 +237,16 @@ func open(path, mode string, immutable bool) (*sql.DB, error) {
 	}
 	if mode == "rw" {
 		q.Set("_txlock", "immediate")
-		pragmas = append(pragmas, "journal_mode(wal)", "synchronous(full)")
+		pragmas = append(pragmas, "journal_mode(wal)")
+		if f.volatile {
+			pragmas = append(pragmas, "synchronous(off)")
+		} else {
+			pragmas = append(pragmas, "synchronous(full)")
+		}
 	} else {
 		pragmas = append(pragmas, "query_only(1)")
 	}
-	if immutable {
+	if f.immutable {
 		q.Set("immutable", "1")
 	}
 	q["_pragma"] = pragmas

@@ -164,7 +164,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	write := func(t *testing.T, path, sql string) {
 		t.Helper()
-		db, err := open(path, "rw", false)
+		db, err := open(path, "rw", flags{})
 		must(t, err)
 		_, err = db.ExecContext(t.Context(), sql)
 		must(t, errors.Join(err, db.Close()))
