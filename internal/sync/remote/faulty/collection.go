@@ -73,7 +73,12 @@ func (c *collection) Apply(ctx context.Context, writes []remote.Write) []remote.
 			refused = f.Item % len(writes)
 			sent = slices.Delete(slices.Clone(writes), refused, refused+1)
 		}
-		return func(ctx context.Context) { out = c.Collection.Apply(ctx, sent) }
+		return func(ctx context.Context) {
+			out = c.Collection.Apply(ctx, sent)
+			for range f.repeats() {
+				c.again(ctx, sent, out)
+			}
+		}
 	})
 	if fault != nil {
 		failed := make([]remote.WriteResult, len(writes))
@@ -104,4 +109,23 @@ func (f Fault) item() error {
 		return &remote.Error{Class: remote.ClassConflict, Status: 412, Code: string(f.Kind), Message: "the item has changed since it was read"}
 	}
 	return nil
+}
+
+// repeats is how often a write is delivered besides the first time.
+func (f Fault) repeats() int {
+	return map[Kind]int{Twice: 1, Thrice: 2}[f.Kind]
+}
+
+// again delivers writes once more, but for creates, and puts the new answers in place.
+func (c *collection) again(ctx context.Context, writes []remote.Write, out []remote.WriteResult) {
+	var again []remote.Write
+	var at []int
+	for i, w := range writes {
+		if w.Kind != remote.Create {
+			again, at = append(again, w), append(at, i)
+		}
+	}
+	for i, res := range c.Collection.Apply(ctx, again) {
+		out[at[i]] = res
+	}
 }

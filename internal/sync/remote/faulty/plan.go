@@ -35,6 +35,12 @@ const (
 	Lost Kind = "lost"
 	// GatewayTimeout: applied, then answered with 504; unclear.
 	GatewayTimeout Kind = "gateway-timeout"
+	// Twice: what updates or deletes is delivered twice, and the answer is that of the
+	// second delivery. A create is delivered once: only its stamp tells a second one
+	// from a person's copy, and a copy bears that too.
+	Twice Kind = "twice"
+	// Thrice: like Twice, with one more delivery.
+	Thrice Kind = "thrice"
 	// Truncated: applied, but the answer cannot be read; unclear.
 	Truncated Kind = "truncated"
 	// ServerError: answered with 500; not applied, unclear.
@@ -65,7 +71,7 @@ const (
 )
 
 // Kinds are all that can be drawn from a seed: those that need no thought.
-var Kinds = []Kind{Refused, Reset, Lost, GatewayTimeout, Truncated, ServerError, Throttled, Unavailable, Late, Partly, OneItem, Conflict, WrongVersion}
+var Kinds = []Kind{Refused, Reset, Lost, GatewayTimeout, Truncated, ServerError, Throttled, Unavailable, Late, Partly, OneItem, Conflict, WrongVersion, Twice, Thrice}
 
 // Fault is what happens to one call.
 type Fault struct {

@@ -41,10 +41,15 @@ func (c *collection) request(ctx context.Context) error {
 
 func (c *collection) Changes(ctx context.Context, q remote.Query) (remote.Feed, error) {
 	feed := remote.Feed{Complete: true, Cursor: c.s.rewind(q.Cursor)}
-	for first, done := true, false; !done; first = false {
+	for n, done := 1, false; !done; n++ {
 		var page []remote.Change
 		var err error
-		page, feed.Cursor, done, err = c.page(ctx, feed.Cursor, q, first)
+		if c.s.opts.OnPage != nil {
+			if err := c.s.opts.OnPage(n); err != nil {
+				return remote.Feed{}, err
+			}
+		}
+		page, feed.Cursor, done, err = c.page(ctx, feed.Cursor, q, n == 1)
 		if err != nil {
 			return remote.Feed{}, err
 		}

@@ -91,6 +91,13 @@ func (m *Mail) MoveItem(id, folder string) {
 	m.edit(id, func(it *item) { m.space.move(it, m.space.containers[folder]) })
 }
 
+// RenameFolder gives a folder another name; its id stays.
+func (m *Mail) RenameFolder(folder, name string) {
+	m.space.mu.Lock()
+	defer m.space.mu.Unlock()
+	m.space.containers[folder].name = name
+}
+
 // DeleteContainer deletes a folder with all that is in it.
 func (m *Mail) DeleteContainer(folder string) {
 	m.space.mu.Lock()

@@ -50,6 +50,14 @@ type Options struct {
 	VersionResolution time.Duration
 	// Repeat is how many changes before its cursor a feed reports again.
 	Repeat int
+	// EmptyPages puts a page without changes before every page that has some.
+	EmptyPages bool
+	// Disorder is what a page makes of its changes: it may repeat them, and put them in
+	// another order. nil leaves them as they are.
+	Disorder func([]remote.Change) []remote.Change
+	// OnPage is called before each page that is not read by Prefetch, with its number
+	// from 1 and outside all locks. Its error is the answer; nil for none.
+	OnPage func(page int) error
 	// Lag is for how many more reads of a feed, or searches for a stamp, a change
 	// stays invisible to them.
 	Lag int

@@ -234,6 +234,9 @@ func (s *space) tip(c *container) int {
 	return n
 }
 
+// emptyPage begins the cursor of what follows an empty page.
+const emptyPage = "-"
+
 // page reads one page of a feed: from where the text of a cursor says to where the
 // next one goes on. done says that the end was reached.
 func (s *space) page(c *container, text string, q remote.Query) (changes []remote.Change, next string, done bool, err error) {
@@ -241,6 +244,21 @@ func (s *space) page(c *container, text string, q remote.Query) (changes []remot
 		return nil, "", false, fault(remote.ClassContainerGone, "container-gone", "the container does not exist any more")
 	}
 	from := cursor{generation: s.generation, place: s.tip(c), scan: true}
+	if s.opts.EmptyPages {
+		rest, seen := strings.CutPrefix(text, emptyPage)
+		if !seen && text == "" {
+			return nil, emptyPage + from.String(), false, nil
+		}
+		if !seen {
+			return nil, emptyPage + text, false, nil
+		}
+		text = rest
+	}
+	defer func() {
+		if s.opts.Disorder != nil && err == nil {
+			changes = s.opts.Disorder(changes)
+		}
+	}()
 	if text != "" {
 		var ok bool
 		if from, ok = parseCursor(text); !ok || from.generation != s.generation || from.place > len(c.log) {
