@@ -69,7 +69,7 @@ func (c *cycle) readAgain(ctx context.Context, before reconcile.Input) (reconcil
 	}
 	in := reconcile.Input{
 		Policy: before.Policy, Hasher: before.Hasher, Install: before.Install, First: before.First,
-		Discarded: before.Discarded,
+		Discarded: before.Discarded, LeftOut: before.LeftOut,
 	}
 	var err error
 	if in.Links, err = c.linksByID(ctx, ids[record.CRM], ids[record.Mailbox]); err != nil {
@@ -188,6 +188,9 @@ func (c *cycle) findings(plan reconcile.Plan) []Issue {
 		if f.Code == reconcile.NotAllowed && c.policy.CreateInCRM {
 			i.State = IssueParked // leave is not what it waits for
 		}
+		if f.Code == reconcile.LeftOut || f.Code == reconcile.OverLimit {
+			i.Version = f.Version
+		}
 		if len(f.Candidates) > 0 {
 			i.Cause += ": " + strings.Join(f.Candidates, ", ")
 		}
@@ -247,7 +250,9 @@ func (c *cycle) count(p reconcile.Plan) {
 	c.e.Reporter.Applying(c.m.User.Email, writes)
 }
 
-// applyWrites sends the writes of both sides, side by side, a batch at a time.
+// applyWrites sends the writes of both sides, side by side, a batch at a time. A run
+// that is not parallel writes one side after the other, so that it can be repeated call
+// for call.
 func (c *cycle) applyWrites(ctx context.Context, quit <-chan struct{}, plan reconcile.Plan) error {
 	ops := map[record.Side][]reconcile.Operation{}
 	for _, o := range plan.Ops {
@@ -255,10 +260,15 @@ func (c *cycle) applyWrites(ctx context.Context, quit <-chan struct{}, plan reco
 			ops[o.Side] = append(ops[o.Side], o)
 		}
 	}
-	var wg sync.WaitGroup
 	errs := make([]error, 2)
+	var wg sync.WaitGroup
 	for n, side := range sides {
-		wg.Go(func() { errs[n] = c.writeSide(ctx, quit, side, ops[side]) })
+		write := func() { errs[n] = c.writeSide(ctx, quit, side, ops[side]) }
+		if c.r.opts.Parallel > 1 {
+			wg.Go(write)
+		} else {
+			write()
+		}
 	}
 	wg.Wait()
 	return errors.Join(errs...)

@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/crmsync/crmsync/internal/sync/reconcile"
@@ -81,7 +83,8 @@ func (r *runner) pickAudits(ctx context.Context, jobs []job) {
 		jobs[i].audit = a
 		picked[j.member.Org.CRM] = append(picked[j.member.Org.CRM], a)
 	}
-	for conn, audits := range picked {
+	for _, conn := range slices.Sorted(maps.Keys(picked)) {
+		audits := picked[conn]
 		var ids []string
 		for _, a := range audits {
 			for _, l := range a.links {

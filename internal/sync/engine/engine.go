@@ -63,7 +63,8 @@ type Options struct {
 	// AllowCreateInCRM lets this run write records that were born in a mailbox to the
 	// CRM, whatever the settings say.
 	AllowCreateInCRM bool
-	// Parallel is how many users run side by side; at least 1.
+	// Parallel is how many users run side by side; at least 1. With 1, nothing else is
+	// side by side either.
 	Parallel int
 	// MaxFailures ends the run after so many failed users; 0 means never.
 	MaxFailures int

@@ -261,7 +261,7 @@ func (x *explainer) explain(ctx context.Context, it Item) (Explanation, error) {
 // now returns what reconcile needs to decide a record: its items and its link. Where no
 // link holds it, all that has none may be its match.
 func (x *explainer) now(ctx context.Context, it Item) (reconcile.Input, *reconcile.Link, error) {
-	in := reconcile.Input{Policy: x.policy, Hasher: x.hasher, Install: x.e.Install, First: !x.replica.FirstDone}
+	in := reconcile.Input{Policy: x.policy, Hasher: x.hasher, Install: x.e.Install, First: !x.replica.FirstDone, LeftOut: x.leftOut()}
 	var err error
 	for _, s := range sides {
 		id := it.id(s)

@@ -40,7 +40,7 @@ func (c *cycle) read(ctx context.Context) (reconcile.Input, readTo, error) {
 	}
 	in := reconcile.Input{
 		Policy: c.policy, Hasher: c.hasher, Install: c.e.Install,
-		First: !c.replica.FirstDone, Discarded: c.holds.decided(Discard),
+		First: !c.replica.FirstDone, Discarded: c.holds.decided(Discard), LeftOut: c.leftOut(),
 	}
 	if in.Links, err = c.linksOf(ctx, crm, box); err != nil {
 		return in, readTo{}, err
@@ -483,7 +483,8 @@ func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
 			want(ids)
 		}
 	}
-	for s, ids := range need {
+	for _, s := range sides {
+		ids := need[s]
 		slices.Sort(ids)
 		changes, err := c.lookUp(ctx, s, ids)
 		if err != nil {
@@ -496,6 +497,23 @@ func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
 		}
 	}
 	return nil
+}
+
+// leftOut returns the records that a first sync left out, as their issues name them.
+func (c *cycle) leftOut() map[string]reconcile.LeftOutRecord {
+	var out map[string]reconcile.LeftOutRecord
+	for _, code := range []reconcile.FindingCode{reconcile.LeftOut, reconcile.OverLimit} {
+		for _, i := range c.issues {
+			if i.Code != codeOfFinding[code] {
+				continue
+			}
+			if out == nil {
+				out = map[string]reconcile.LeftOutRecord{}
+			}
+			out[i.CRMID] = reconcile.LeftOutRecord{Code: code, Version: i.Version}
+		}
+	}
+	return out
 }
 
 // id returns the id of a side; it may be empty.

@@ -311,9 +311,22 @@ func (p *planner) alone(items []*item) {
 	}
 }
 
+// unlessLeftOut returns the records that were not left out before, or were edited since.
+func (p *planner) unlessLeftOut(items []*item) []*item {
+	return slices.DeleteFunc(items, func(it *item) bool {
+		before, ok := p.in.LeftOut[it.ID]
+		if !ok || before.Version == "" || before.Version != it.Version {
+			return false
+		}
+		p.find(before.Code, it, nil, "left out of the first sync; it is synchronized once somebody edits it")
+		return true
+	})
+}
+
 // limited returns the records that may be created in the mailbox. A first sync leaves
 // out what was imported and what is over its limit, the least recently modified first.
 func (p *planner) limited(items []*item) []*item {
+	items = p.unlessLeftOut(items)
 	if !p.in.First {
 		return items
 	}

@@ -218,7 +218,7 @@ func (p *planner) add(o Operation) { p.ops = append(p.ops, dated{Operation: o}) 
 
 func (p *planner) find(code FindingCode, it *item, candidates []string, reason string) {
 	p.findings = append(p.findings, Finding{
-		Code: code, Side: sides[it.side], ID: it.ID, Candidates: candidates, Reason: reason, Label: it.Record.Label(),
+		Code: code, Side: sides[it.side], ID: it.ID, Candidates: candidates, Reason: reason, Label: it.Record.Label(), Version: it.Version,
 	})
 }
 

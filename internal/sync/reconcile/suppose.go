@@ -59,7 +59,7 @@ func edit(ch *Change, f record.Field, text string) {
 	}
 	ch.Record = ch.Record.Clone()
 	ch.Record[f] = record.Text(text)
-	ch.Imported = false
+	ch.Imported, ch.Version = false, "" // another one, that nobody knows yet
 	if ch.Modified.IsZero() {
 		ch.Modified = time.Unix(0, 0)
 	}

@@ -190,11 +190,20 @@ type Input struct {
 	// First says that this is the first sync: its limit and the exclusion of imported
 	// records apply.
 	First bool
+	// LeftOut are the CRM records that a first sync left out. What has the same version
+	// still was not edited since, however often the feed repeats it.
+	LeftOut map[string]LeftOutRecord
 	// Late holds the operations that were given up, with what each would have left in its
 	// item. An item without a link that bears such an id was written after all.
 	Late map[record.OpID]record.Hashes
 	// Discarded are the deletes that a person decided against.
 	Discarded map[DeleteKey]bool
+}
+
+// LeftOutRecord is why a record was left out, LeftOut or OverLimit, and its version then.
+type LeftOutRecord struct {
+	Code    FindingCode
+	Version string
 }
 
 // OpKind is what an operation does.
@@ -300,6 +309,8 @@ type Finding struct {
 	Candidates []string
 	Reason     string
 	Label      string
+	// Version is the item's as it was decided.
+	Version string
 }
 
 // Plan is what one user's cycle would do for one entity.
