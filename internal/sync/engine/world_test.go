@@ -2,9 +2,12 @@ package engine_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/crmsync/crmsync/internal/store"
 	"github.com/crmsync/crmsync/internal/sync/engine"
@@ -27,19 +30,37 @@ import (
 // world is a CRM and a mail system in memory, a real state file, and an engine
 // between them.
 type world struct {
-	t      testing.TB
-	crm    *memory.CRM
-	mail   *memory.Mail
-	faults *faulty.Plan
-	path   string
-	store  *store.Store
-	clock  *clock
-	alive  bool
-	users  []roster.User
-	last   []engine.Session
-	done   map[string]bool
-	// through, if not nil, is what the engine sees of the mail system.
-	through func(remote.Mail) remote.Mail
+	t        testing.TB
+	crm      *memory.CRM
+	mail     *memory.Mail
+	faults   *faulty.Plan
+	path     string
+	store    *store.Store
+	clock    *clock
+	alive    bool
+	users    []roster.User
+	last     []engine.Session
+	done     map[string]bool
+	reporter engine.Reporter
+	// random is where the state and the engine draw from: the same world draws the same.
+	random io.Reader
+	// through, if not nil, is what the engine sees of the mail system; crmThrough and
+	// mailThrough are what the faults see of the systems.
+	through     func(remote.Mail) remote.Mail
+	crmThrough  func(remote.CRM) remote.CRM
+	mailThrough func(remote.Mail) remote.Mail
+}
+
+// drawn is a source of randomness that repeats itself, safe for concurrent use.
+type drawn struct {
+	mu sync.Mutex
+	r  *rand.ChaCha8
+}
+
+func (d *drawn) Read(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.r.Read(p)
 }
 
 type clock struct {
@@ -66,27 +87,101 @@ var testKey = bytes.Repeat([]byte{7}, store.KeySize)
 func newWorld(t testing.TB, users int, crm, mail memory.Options) *world {
 	t.Helper()
 	c := &clock{now: memory.Epoch.Add(365 * 24 * time.Hour)}
-	crm.Now, mail.Now = c.Now, c.Now
-	w := &world{t: t, crm: memory.NewCRM(crm), mail: memory.NewMail(mail), clock: c, done: map[string]bool{}}
+	for _, o := range []*memory.Options{&crm, &mail} {
+		if o.Now == nil {
+			o.Now = c.Now
+		}
+	}
+	w := &world{t: t, crm: memory.NewCRM(crm), mail: memory.NewMail(mail), clock: c, done: map[string]bool{}, reporter: engine.Silent{}}
+	w.random = &drawn{r: rand.NewChaCha8([32]byte{1})}
 	w.faults = faulty.NewPlan(nil)
+	for i := range users {
+		u := person(i)
+		w.crm.AddPerson(remote.Person{ID: u.CRMUser, Email: u.Email, Name: u.Name})
+		w.mail.AddPerson(remote.Person{ID: u.MailboxID, Email: u.Email, Name: u.Name})
+	}
 	w.path = filepath.Join(t.TempDir(), "state.db")
-	w.open()
+	w.restore(fresh(t, users))
 	t.Cleanup(func() { _ = w.store.Close() })
-	w.provision(users)
 	return w
+}
+
+// person returns the n-th user of a world.
+func person(n int) roster.User {
+	return roster.User{
+		Email: fmt.Sprintf("user%d@example.com", n), Name: fmt.Sprintf("User %d", n), Org: "ACME",
+		CRMUser: fmt.Sprintf("u%d", n), MailboxID: fmt.Sprintf("box%d", n),
+		Sync: roster.Disabled, Mailbox: roster.NotInitialized, AddIn: roster.AddInUnknown,
+	}
+}
+
+// made holds the files of states in which nothing has happened yet, by the number of
+// their users: making one takes longer than most stories.
+var made = struct {
+	sync.Mutex
+	files map[int][]byte
+}{files: map[int][]byte{}}
+
+// fresh returns the file of a state with so many users, all enabled.
+func fresh(t testing.TB, users int) []byte {
+	t.Helper()
+	made.Lock()
+	defer made.Unlock()
+	if f := made.files[users]; f != nil {
+		return f
+	}
+	w := &world{t: t, path: filepath.Join(t.TempDir(), "fresh.db"), random: &drawn{r: rand.NewChaCha8([32]byte{2})}}
+	w.open()
+	w.provision(users)
+	made.files[users] = w.backup()
+	return made.files[users]
+}
+
+// backup closes the state and returns its file, whole.
+func (w *world) backup() []byte {
+	w.t.Helper()
+	if err := w.store.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	file, err := os.ReadFile(w.path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return file
+}
+
+// restore opens a state from its file; the one before must be closed.
+func (w *world) restore(file []byte) {
+	w.t.Helper()
+	if err := os.WriteFile(w.path, file, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	w.open()
+	w.users = w.accounts()
+}
+
+// accounts returns the users as they stand in the state, in the order of their numbers.
+func (w *world) accounts() []roster.User {
+	w.t.Helper()
+	users, err := w.store.Admin().Users(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	slices.SortFunc(users, func(a, b roster.User) int { return cmp.Compare(a.ID, b.ID) })
+	return users
 }
 
 // open opens the state, as a process does when it starts.
 func (w *world) open() {
 	w.t.Helper()
-	st, err := store.Open(w.t.Context(), w.path, testKey, store.Options{Random: rand.Reader})
+	st, err := store.Open(w.t.Context(), w.path, testKey, store.Options{Random: w.random, Volatile: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.store = st
 }
 
-// provision adds the users to both systems and to the state.
+// provision adds the users to the state.
 func (w *world) provision(n int) {
 	w.t.Helper()
 	ctx, a := w.t.Context(), w.store.Admin()
@@ -101,22 +196,14 @@ func (w *world) provision(n int) {
 	must(a.AddOrganization(ctx, roster.Organization{Name: "ACME", CRM: "sf", Mail: "m365", Access: roster.Application, Enabled: true}))
 	var users []roster.User
 	for i := range n {
-		u := roster.User{
-			Email: fmt.Sprintf("user%d@example.com", i), Name: fmt.Sprintf("User %d", i), Org: "ACME",
-			CRMUser: fmt.Sprintf("u%d", i), MailboxID: fmt.Sprintf("box%d", i),
-			Sync: roster.Disabled, Mailbox: roster.NotInitialized, AddIn: roster.AddInUnknown,
-		}
-		w.crm.AddPerson(remote.Person{ID: u.CRMUser, Email: u.Email, Name: u.Name})
-		w.mail.AddPerson(remote.Person{ID: u.MailboxID, Email: u.Email, Name: u.Name})
-		users = append(users, u)
+		users = append(users, person(i))
 	}
 	errs, err := a.AddUsers(ctx, users, nil)
 	must(err)
 	for _, err := range errs {
 		must(err)
 	}
-	users, err = a.Users(ctx)
-	must(err)
+	users = w.accounts()
 	for i := range users {
 		users[i].Sync = roster.Enabled
 	}
@@ -136,19 +223,30 @@ func (w *world) loseState() {
 	w.provision(n)
 }
 
-func (w *world) CRM(context.Context, string) (remote.CRM, error) { return w.faults.CRM(w.crm), nil }
+func (w *world) CRM(context.Context, string) (remote.CRM, error) {
+	var crm remote.CRM = w.crm
+	if w.crmThrough != nil {
+		crm = w.crmThrough(crm)
+	}
+	return w.faults.CRM(crm), nil
+}
 
 func (w *world) Mail(context.Context, string) (remote.Mail, error) {
-	if w.through != nil {
-		return w.through(w.faults.Mail(w.mail)), nil
+	var mail remote.Mail = w.mail
+	if w.mailThrough != nil {
+		mail = w.mailThrough(mail)
 	}
-	return w.faults.Mail(w.mail), nil
+	mail = w.faults.Mail(mail)
+	if w.through != nil {
+		mail = w.through(mail)
+	}
+	return mail, nil
 }
 
 func (w *world) engine(change ...func(*engine.Config)) *engine.Engine {
 	c := engine.Config{
-		State: w.store, Systems: w, Reporter: engine.Silent{}, Install: w.store.Install(),
-		Hasher: w.store.Hasher, Now: w.clock.Now, Random: rand.Reader,
+		State: w.store, Systems: w, Reporter: w.reporter, Install: w.store.Install(),
+		Hasher: w.store.Hasher, Now: w.clock.Now, Random: w.random,
 		Holder: "test", Alive: func(string) bool { return w.alive },
 		Tick: func(time.Duration) (<-chan time.Time, func()) { return nil, func() {} },
 	}
@@ -199,8 +297,16 @@ func (w *world) quiet() {
 	}
 }
 
-// folder returns the id of a user's CRM folder, or "".
+// folder returns the id of a user's CRM folder, whatever its name is by now, or "".
 func (w *world) folder(user int) string {
+	w.t.Helper()
+	rep, err := w.store.Replica(w.t.Context(), w.users[user].ID, record.Contacts)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if rep.Container.ID != "" {
+		return rep.Container.ID
+	}
 	return w.mail.Folder(w.users[user].MailboxID, roster.FolderName)
 }
 
@@ -282,7 +388,7 @@ func (w *world) equal() {
 		}
 		slices.Sort(left)
 		slices.Sort(right)
-		if d := cmp.Diff(left, right); d != "" {
+		if d := gocmp.Diff(left, right); d != "" {
 			w.t.Fatalf("%s: the sides differ (-CRM +mailbox):\n%s\n%s", u.Email, d, w.logs())
 		}
 	}
