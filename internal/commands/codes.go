@@ -168,6 +168,10 @@ var codes = withMeanings(map[Code]codeInfo{
 		exit: exitRefused, why: "a mistake in a selection is cheaper to find before than after",
 		do: "look at what it would do with --dry-run, then name the number with --expect-deletes",
 	},
+	engine.CodeUnmergeable: {
+		exit: exitRefused, why: "a merge that nobody can be sure of loses more than a duplicate costs",
+		do: "look at the group and decide by hand", command: "crmsync duplicates find USER",
+	},
 	engine.CodeLocked: {
 		exit: exitLocked,
 		why:  "a user has one cycle at a time, on any machine", do: "wait for it to end", command: "crmsync sessions list USER",

@@ -29,6 +29,8 @@ func TestFieldsArePinned(t *testing.T) {
 		{"issues show", ui.Names(issueDetails), "issue user entity direction crmId mailboxId label code cause attempts firstSeen nextRetry state session meaning do"},
 		{"items list", ui.Names(itemFields), "user entity state reason crmId mailboxId label since issue code"},
 		{"items explain", ui.Names(explanationFields(false)), "user entity state reason crmId mailboxId label since issue code attempts nextRetry crm mailbox crmOperation mailboxOperation differences next unplanned suppositions policy"},
+		{"duplicates find", ui.Names(duplicateFields), "group user side id label linked sure why created"},
+		{"duplicates merge", ui.Names(mergedFields), "group user label result code message kept away fields lost"},
 		{"conflicts list", ui.Names(conflictFields), "conflict user entity field winner kept lost crmId mailboxId session time"},
 		{"deletes list", ui.Names(deleteFields), "delete user entity side crmId mailboxId label reason heldBy since decision session"},
 		{"deletes allow and discard", ui.Names(decidedFields), "delete user result code message"},

@@ -272,7 +272,7 @@ func runItemsExplain(ctx context.Context, app *App, opts itemsExplainOptions) er
 		if err := app.print(&opts.outputOptions, ui.List(itemFields, several.Items)); err != nil {
 			return err
 		}
-		return fail(codeSeveral, opts.item, fmt.Sprintf("%d records fit", len(several.Items))).do("name one of them by an id")
+		return fail(codeSeveral, opts.item, fmt.Sprintf("%d records fit", len(several.Items))).do("name one of them by an id; -o wide shows those of the mailbox")
 	case err != nil:
 		e := *explain(err)
 		e.Who = users[0].Email

@@ -105,7 +105,7 @@ func TestNounsHaveBothNumbers(t *testing.T) {
 	root := newRoot(newBench(nil).App)
 	for _, pair := range [][2]string{
 		{"user", "users"}, {"org", "orgs"}, {"session", "sessions"}, {"issue", "issues"}, {"activity", "activities"},
-		{"conflict", "conflicts"}, {"item", "items"}, {"connection", "connections"}, {"mailbox", "mailboxes"}, {"addin", "addins"}, {"check", "checks"},
+		{"conflict", "conflicts"}, {"item", "items"}, {"duplicate", "duplicates"}, {"connection", "connections"}, {"mailbox", "mailboxes"}, {"addin", "addins"}, {"check", "checks"},
 	} {
 		one, _, err := root.Find([]string{pair[0]})
 		if err != nil {
@@ -121,7 +121,7 @@ func TestNounsHaveBothNumbers(t *testing.T) {
 
 // reads are the verbs that write nothing that --dry-run could spare.
 var reads = []string{
-	"list", "show", "log", "explain", "status", "plan", "queue", "version", "completion", "demo", "start", "stop",
+	"list", "show", "log", "explain", "find", "status", "plan", "queue", "version", "completion", "demo", "start", "stop",
 	"settings", "crm", "mailbox", "addin", "all", "scope",
 }
 

@@ -50,6 +50,7 @@ const (
 	CodePlanChanged  Code = "CS2222"
 	CodeCanary       Code = "CS2223"
 	CodeBudget       Code = "CS2224"
+	CodeUnmergeable  Code = "CS2225"
 )
 
 // CodeMeanings says in a sentence what each code means, for docs/errors.md.
@@ -92,6 +93,7 @@ var CodeMeanings = map[Code]string{
 	CodeCanary:       "the users who went first did not all end well; nobody else was begun",
 	CodeUnresolvable: "the user has no id at one of the systems",
 	CodeBudget:       "a connection's requests are used up, but for the reserve",
+	CodeUnmergeable:  "these duplicates are not merged",
 	CodeGuarded:      "so many deletes at once are not done unless they are expected",
 }
 

@@ -187,6 +187,28 @@ func TestImportedIsExcluded(t *testing.T) {
 	}
 }
 
+// A delete that the guard holds is told of its record.
+func TestHeldItems(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, memory.Options{}, memory.Options{})
+	ids := w.seed(0, 20)
+	w.ok()
+	for _, id := range ids[:15] {
+		w.crm.DeleteItem(id)
+	}
+	w.ok()
+	held := 0
+	for _, state := range w.states() {
+		if state == engine.ItemHeld {
+			held++
+		}
+	}
+	x := w.explain(ids[0])
+	if held != 15 || x.State != engine.ItemHeld || x.Code != engine.CodeHeld || x.CRM != engine.Gone || x.Mailbox != engine.Here {
+		t.Fatalf("%d held, %+v", held, x)
+	}
+}
+
 // Every record of a user has one state.
 func TestItemStates(t *testing.T) {
 	t.Parallel()

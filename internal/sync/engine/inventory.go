@@ -36,30 +36,42 @@ type inventory struct {
 	items map[record.Side][]remote.Item
 }
 
-// inventory reads both sides from the beginning. It moves no cursor.
+// inventory reads both sides from the beginning.
 func (c *cycle) inventory(ctx context.Context) (inventory, error) {
 	inv := inventory{items: map[record.Side][]remote.Item{}}
 	for _, side := range sides {
-		q := remote.Query{Stamps: true, Progress: func(n int) { c.e.Reporter.Reading(c.m.User.Email, side, n) }}
-		if side == record.CRM {
-			q.Owners = []string{c.m.User.CRMUser}
-		}
-		feed, err := c.side(side).Changes(ctx, q)
+		items, err := c.everything(ctx, side)
 		if err != nil {
-			return inv, remoteFault(side, "reading the "+sideName(side), err)
+			return inv, err
 		}
-		byID := map[string]remote.Change{} // a feed may repeat an item
-		for _, ch := range feed.Changes {
-			byID[ch.Item.ID] = ch
-		}
-		for _, ch := range byID {
-			if ch.Kind == remote.Present && (side == record.Mailbox || ch.Item.Owner == c.m.User.CRMUser) {
-				inv.items[side] = append(inv.items[side], ch.Item)
-			}
-		}
-		slices.SortFunc(inv.items[side], func(a, b remote.Item) int { return strings.Compare(a.ID, b.ID) })
+		inv.items[side] = items
 	}
 	return inv, nil
+}
+
+// everything reads all of the user's items of a side, with their stamps, in the order of
+// their ids. It moves no cursor.
+func (c *cycle) everything(ctx context.Context, side record.Side) ([]remote.Item, error) {
+	q := remote.Query{Stamps: true, Progress: func(n int) { c.e.Reporter.Reading(c.m.User.Email, side, n) }}
+	if side == record.CRM {
+		q.Owners = []string{c.m.User.CRMUser}
+	}
+	feed, err := c.side(side).Changes(ctx, q)
+	if err != nil {
+		return nil, remoteFault(side, "reading the "+sideName(side), err)
+	}
+	byID := make(map[string]remote.Change, len(feed.Changes)) // a feed may repeat an item
+	for _, ch := range feed.Changes {
+		byID[ch.Item.ID] = ch
+	}
+	items := make([]remote.Item, 0, len(byID))
+	for _, ch := range byID {
+		if ch.Kind == remote.Present && (side == record.Mailbox || ch.Item.Owner == c.m.User.CRMUser) {
+			items = append(items, ch.Item)
+		}
+	}
+	slices.SortFunc(items, func(a, b remote.Item) int { return strings.Compare(a.ID, b.ID) })
+	return items, nil
 }
 
 // without returns the items of a side that have no link.

@@ -69,15 +69,19 @@ func (e *Engine) Items(ctx context.Context, user string, id int64) ([]Item, erro
 		if err != nil {
 			return nil, stateFault("reading the issues", err)
 		}
-		out = append(out, itemsOf(user, entity, links, issues)...)
+		held, err := e.State.Held(ctx, id, entity)
+		if err != nil {
+			return nil, stateFault("reading the deletes that are held", err)
+		}
+		out = append(out, itemsOf(user, entity, links, issues, held)...)
 	}
 	slices.SortStableFunc(out, func(a, b Item) int { return b.Since.Compare(a.Since) })
 	return out, nil
 }
 
-// itemsOf brings links and issues together. Of several issues about one record, the one
-// that is worst tells.
-func itemsOf(user string, entity record.Entity, links []reconcile.Link, issues []Issue) []Item {
+// itemsOf brings links, issues and held deletes together. Of several that are about one
+// record, the one that is worst tells.
+func itemsOf(user string, entity record.Entity, links []reconcile.Link, issues []Issue, held []HeldDelete) []Item {
 	items := make([]Item, 0, len(links)+len(issues))
 	at := map[record.Side]map[string]int{record.CRM: make(map[string]int, len(links)), record.Mailbox: make(map[string]int, len(links))}
 	note := func(it Item) {
@@ -101,18 +105,32 @@ func itemsOf(user string, entity record.Entity, links []reconcile.Link, issues [
 		}
 		note(it)
 	}
-	for _, i := range issues {
-		n, ok := at[record.CRM][i.CRMID]
+	of := func(crmID, mailboxID string, since time.Time) *Item {
+		n, ok := at[record.CRM][crmID]
 		if !ok {
-			n, ok = at[record.Mailbox][i.MailboxID]
+			n, ok = at[record.Mailbox][mailboxID]
 		}
 		if !ok {
 			n = len(items)
-			note(Item{User: user, Entity: entity, CRMID: i.CRMID, MailboxID: i.MailboxID, Since: i.FirstSeen})
+			note(Item{User: user, Entity: entity, CRMID: crmID, MailboxID: mailboxID, Since: since})
 		}
-		items[n].because(i)
+		return &items[n]
+	}
+	for _, d := range held {
+		of(d.CRMID, d.MailboxID, d.Since).hold(d)
+	}
+	for _, i := range issues {
+		of(i.CRMID, i.MailboxID, i.FirstSeen).because(i)
 	}
 	return items
+}
+
+// hold takes a delete that the guard holds as the reason of a record's state.
+func (it *Item) hold(d HeldDelete) {
+	it.State, it.Reason, it.Code = ItemHeld, "the guard holds its delete: "+d.Reason, CodeHeld
+	if d.Label != "" {
+		it.Label = d.Label
+	}
 }
 
 // because takes an issue as the reason of a record's state, unless a worse one is.
@@ -121,7 +139,7 @@ func (it *Item) because(i Issue) {
 	if i.Code == CodeEditKept && it.State == ItemUnlinked {
 		state = ItemUnlinked // that is what became of it
 	}
-	if it.Issue != 0 && slices.Index(ItemStates, state) >= slices.Index(ItemStates, it.State) {
+	if it.Code != "" && slices.Index(ItemStates, state) >= slices.Index(ItemStates, it.State) {
 		return
 	}
 	it.State, it.Reason, it.Issue, it.Code = state, i.Cause, i.ID, i.Code
@@ -136,7 +154,7 @@ func stateOf(i Issue) ItemState {
 	switch {
 	case i.State == IssueIgnored:
 		return ItemExcluded
-	case i.Code == CodeHeld, i.Code == CodeOnHold:
+	case i.Code == CodeOnHold:
 		return ItemHeld
 	case i.Code == CodeOverLimit, i.Code == CodeLeftOut, i.Code == CodeNotAllowed:
 		return ItemExcluded

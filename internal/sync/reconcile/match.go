@@ -147,36 +147,14 @@ func (m *matcher) byEmail() {
 }
 
 func (m *matcher) byName() {
-	// Everybody is found by each form of his name with his company and with any, and by
-	// the family name with each telephone number and birthday.
-	const wildcard = "*"
-	type key struct {
-		name, company string
-		proof         record.Hash
-	}
-	known := [2]map[key][]*person{{}, {}}
-	keys := func(q *person, companies ...string) []key {
-		var ks []key
-		for _, c := range companies {
-			ks = append(ks, key{name: q.given + q.family, company: c})
-			if q.nick != "" && q.nick != q.given {
-				ks = append(ks, key{name: q.nick + q.family, company: c})
-			}
-		}
-		if q.family != "" {
-			for _, h := range slices.Concat(q.phones, q.birthday) {
-				ks = append(ks, key{name: q.family, proof: h})
-			}
-		}
-		return ks
-	}
+	known := [2]map[nameKey][]*person{{}, {}}
 	for i := range sides {
 		for _, q := range m.people[i] {
 			if q.settled {
 				continue
 			}
 			m.p.details(q)
-			for _, k := range keys(q, q.company, wildcard) {
+			for _, k := range q.nameKeys(q.company, anyCompany) {
 				known[i][k] = append(known[i][k], q)
 			}
 		}
@@ -184,10 +162,10 @@ func (m *matcher) byName() {
 	find := func(a *person) [][]*person {
 		companies := []string{a.company, ""}
 		if a.company == "" {
-			companies = []string{wildcard}
+			companies = []string{anyCompany}
 		}
 		var groups [][]*person
-		for _, k := range keys(a, companies...) {
+		for _, k := range a.nameKeys(companies...) {
 			groups = append(groups, known[1-a.side][k])
 		}
 		return groups

@@ -58,6 +58,33 @@ func (p *planner) person(it *item) *person {
 	return q
 }
 
+// nameKey is what two people of nearly the same name have in common.
+type nameKey struct {
+	name, company string
+	proof         record.Hash
+}
+
+// anyCompany stands for every company in a nameKey.
+const anyCompany = "*"
+
+// nameKeys returns what a person is found by: each form of his name with each of the
+// companies, and the family name with each telephone number and birthday.
+func (q *person) nameKeys(companies ...string) []nameKey {
+	var ks []nameKey
+	for _, c := range companies {
+		ks = append(ks, nameKey{name: q.given + q.family, company: c})
+		if q.nick != "" && q.nick != q.given {
+			ks = append(ks, nameKey{name: q.nick + q.family, company: c})
+		}
+	}
+	if q.family != "" {
+		for _, h := range slices.Concat(q.phones, q.birthday) {
+			ks = append(ks, nameKey{name: q.family, proof: h})
+		}
+	}
+	return ks
+}
+
 // details hashes what only matching by name asks for.
 func (p *planner) details(q *person) {
 	var phones record.Value
