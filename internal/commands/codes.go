@@ -11,7 +11,7 @@ import (
 type Code = string
 
 // The codes of the command line. CS10: what was typed or configured; CS11: the
-// state; CS12: selections; CS13: the sandbox.
+// state; CS12: selections; CS13: the sandbox; CS14: what is taken back.
 const (
 	codeUsage       Code = "CS1001"
 	codeConfig      Code = "CS1002"
@@ -41,6 +41,8 @@ const (
 	codeSeveral      Code = "CS1207"
 
 	codeSandbox Code = "CS1301"
+
+	codeNothingToUndo Code = "CS1401"
 
 	codeFailure Code = "CS9000"
 	codeBug     Code = "CS9999"
@@ -133,6 +135,11 @@ var codes = withMeanings(map[Code]codeInfo{
 	},
 	codeNotFound: {exit: exitUsage, title: "there is nothing of that name or number"},
 	codeSeveral:  {exit: exitUsage, title: "the name fits several things"},
+
+	codeNothingToUndo: {
+		exit: exitRefused, title: "there is nothing to take back",
+		why: "what a session replaces is kept for 30 days, and only what it wrote can be taken back", command: "crmsync sessions list",
+	},
 
 	codeSandbox: {exit: exitFailure, title: "the sandbox cannot do it"},
 

@@ -32,6 +32,7 @@ func TestFieldsArePinned(t *testing.T) {
 		{"duplicates find", ui.Names(duplicateFields), "group user side id label linked sure why created"},
 		{"duplicates merge", ui.Names(mergedFields), "group user label result code message kept away fields lost"},
 		{"conflicts list", ui.Names(conflictFields), "conflict user entity field winner kept lost crmId mailboxId session time"},
+		{"undo", ui.Names(writtenFields), "user session side action crmId mailboxId label fields reason result code message"},
 		{"deletes list", ui.Names(deleteFields), "delete user entity side crmId mailboxId label reason heldBy since decision session"},
 		{"deletes allow and discard", ui.Names(decidedFields), "delete user result code message"},
 		{"activity list", ui.Names(activityFields), "time actor type user org details hash"},

@@ -92,7 +92,7 @@ New here? "crmsync demo" shows the whole product in ten seconds, with nothing to
 	}
 	add(groupStart, newDemo(app, nil), newSandbox(app), newStatus(app, nil))
 	add(groupSync, newSync(app), newSessions(app), newIssues(app), newItems(app), newDuplicates(app),
-		newConflicts(app), newDeletes(app), newActivity(app))
+		newConflicts(app), newDeletes(app), newUndo(app, nil), newActivity(app))
 	add(groupAdmin, administration(app)...)
 	cmd.AddCommand(newVersion(app, nil), newCompletion(app, nil))
 	cmd.AddCommand(helpTopics()...)
