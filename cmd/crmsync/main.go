@@ -49,7 +49,6 @@ func run(app *commands.App) int {
 	go func() {
 		<-signals
 		cancel()
-		_, _ = os.Stderr.WriteString("\ninterrupted: finishing what was begun; once more to abort\n")
 		<-signals
 		os.Exit(exitAborted)
 	}()

@@ -17,6 +17,7 @@ func Main(ctx context.Context, app *App, args []string) (status int) {
 		}
 	}()
 	root := newRoot(app) //nolint:contextcheck // commands get ctx when they run
+	defer context.AfterFunc(ctx, app.Interrupted)()
 	begun := false
 	onRun(root, func() { begun = true })
 	root.SetArgs(args)

@@ -2,7 +2,6 @@ package ui
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +21,6 @@ const barsAtMost = 8
 type Progress struct {
 	streams *Streams
 	now     func() time.Time
-	styles  styles
 
 	mu    sync.Mutex
 	bars  *mpb.Progress // nil where nothing is drawn
@@ -33,6 +31,9 @@ type Progress struct {
 	ended int
 	wrong int
 	total int
+	// notices counts the notices by their text, order is that of their first time.
+	notices map[string]int
+	order   []string
 }
 
 // work is what a bar shows: of one user, or of all.
@@ -49,7 +50,7 @@ var _ engine.Reporter = (*Progress)(nil)
 
 // NewProgress returns a Progress that measures time by a clock. Close it.
 func (s *Streams) NewProgress(now func() time.Time) *Progress {
-	return &Progress{streams: s, now: now, styles: s.errStyles(), users: map[string]*work{}}
+	return &Progress{streams: s, now: now, users: map[string]*work{}, notices: map[string]int{}}
 }
 
 // RunStarted says how many users will run.
@@ -61,6 +62,7 @@ func (p *Progress) RunStarted(users int) {
 	}
 	p.total, p.each = users, users <= barsAtMost
 	p.bars = mpb.New(mpb.WithOutput(p.streams.Err), mpb.WithAutoRefresh())
+	p.streams.setAbove(p.bars)
 	if !p.each {
 		p.all = p.newWork("all users", int64(users))
 	}
@@ -227,21 +229,23 @@ func (p *Progress) Applied(user string, writes int) {
 	w.bar.IncrBy(writes)
 }
 
-// Notice shows a notice, above the bars where there are some.
+// Notice shows a notice. One that is the same for several users is shown for the first,
+// and counted in the end.
 func (p *Progress) Notice(user, message string) {
+	p.mu.Lock()
+	if p.notices[message] == 0 {
+		p.order = append(p.order, message)
+	}
+	p.notices[message]++
+	first := p.notices[message] == 1
+	p.mu.Unlock()
+	if !first {
+		return
+	}
 	if user != "" {
 		message = user + ": " + message
 	}
-	p.mu.Lock()
-	bars := p.bars
-	p.mu.Unlock()
-	if bars == nil {
-		p.streams.Notice("%s", message)
-		return
-	}
-	if _, err := io.WriteString(bars, p.styles.faint.Render("note:")+" "+message+"\n"); err != nil {
-		p.streams.Notice("%s", message)
-	}
+	p.streams.Notice("%s", message)
 }
 
 // Close ends all bars and waits until they are drawn.
@@ -256,12 +260,30 @@ func (p *Progress) Close() {
 		left = append(left, p.all)
 	}
 	p.bars, p.all, p.users = nil, nil, map[string]*work{}
+	shared := p.shared()
 	p.mu.Unlock()
-	if bars == nil {
-		return
+	if bars != nil {
+		for _, w := range left {
+			w.bar.Abort(true)
+		}
+		bars.Wait()
+		p.streams.setAbove(nil)
 	}
-	for _, w := range left {
-		w.bar.Abort(true)
+	for _, text := range shared {
+		p.streams.Notice("%s", text)
 	}
-	bars.Wait()
+}
+
+// shared returns, once, what is left to say of notices that several users share.
+func (p *Progress) shared() []string {
+	var texts []string
+	for _, message := range p.order {
+		if n := p.notices[message] - 1; n == 1 {
+			texts = append(texts, "another user: "+message)
+		} else if n > 1 {
+			texts = append(texts, fmt.Sprintf("%d other users: %s", n, message))
+		}
+	}
+	p.order = nil
+	return texts
 }

@@ -69,6 +69,25 @@ func TestProgressAlwaysCloses(t *testing.T) {
 	}
 }
 
+// A notice that many users share is not shown for each of them.
+func TestNoticesOfManyUsers(t *testing.T) {
+	t.Parallel()
+	s, _, errs := pair()
+	p := s.NewProgress(func() time.Time { return now })
+	for _, user := range []string{"ann", "bob", "cid", "dan"} {
+		p.Notice(user, "look here")
+	}
+	p.Notice("ann", "and there")
+	p.Notice("bob", "and there")
+	p.Notice("bob", "alone")
+	p.Close()
+	p.Close()
+	want := "note: ann: look here\nnote: ann: and there\nnote: bob: alone\nnote: 3 other users: look here\nnote: another user: and there\n"
+	if errs.String() != want {
+		t.Errorf("stderr\n%s\nwant\n%s", errs, want)
+	}
+}
+
 func TestBarText(t *testing.T) {
 	t.Parallel()
 	clock := now

@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/muesli/termenv"
@@ -46,6 +47,10 @@ type Streams struct {
 	Verbose bool
 
 	reader *bufio.Reader
+
+	mu sync.Mutex
+	// above, if not nil, writes above the bars that are being drawn on standard error.
+	above io.Writer
 }
 
 // System returns the streams of the process. getenv looks environment variables up:
@@ -101,8 +106,41 @@ func (s *Streams) Detail(format string, args ...any) {
 	s.tell(s.errStyles().faint.Render(fmt.Sprintf(format, args...)) + "\n")
 }
 
-// tell writes to standard error. Where that cannot be written nobody can be told.
-func (s *Streams) tell(text string) { _, _ = io.WriteString(s.Err, text) }
+// tell writes to standard error, above the bars if there are any: what is written
+// between them stays on the screen askew. Where it cannot be written nobody can be told.
+func (s *Streams) tell(text string) {
+	if above := s.aboveBars(); above != nil {
+		if _, err := io.WriteString(above, text); err == nil {
+			return
+		}
+	}
+	_, _ = io.WriteString(s.Err, text)
+}
+
+func (s *Streams) aboveBars() io.Writer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.above
+}
+
+func (s *Streams) setAbove(w io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.above = w
+}
+
+// Interrupted tells the person that his interrupt has arrived.
+func (s *Streams) Interrupted() {
+	text := "interrupted: finishing what was begun; once more to abort"
+	switch {
+	case !s.ErrTTY:
+	case s.aboveBars() == nil:
+		text = "\n" + text // the terminal has written ^C
+	default:
+		text = "\r" + text // and has moved the place where the bars are drawn anew
+	}
+	s.Tell(text)
+}
 
 // Tell writes a line to standard error that is shown whatever the flags: what a
 // person must see before he is asked.

@@ -323,8 +323,8 @@ func (c *cycle) claim(ctx context.Context, want remote.Customization) error {
 	case have.Organization != want.Claim.Organization:
 		return &Fault{Code: CodeClaimed, Doing: "the mailbox is claimed for CRM organization " + have.Organization}
 	case have.Install != want.Claim.Install && c.e.Now().Sub(have.LastCycle) < 2*Interval:
-		c.e.Reporter.Notice(c.m.User.Email, "another installation synchronized this mailbox at "+have.LastCycle.UTC().Format(time.RFC3339))
-		c.log.add("mailbox adopted from another installation")
+		c.e.Reporter.Notice(c.m.User.Email, "another installation has synchronized this mailbox within the last hour; it is ours now")
+		c.log.add("mailbox adopted from another installation, which synchronized it at %s", have.LastCycle.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
