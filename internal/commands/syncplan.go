@@ -216,6 +216,11 @@ func runSyncPlan(ctx context.Context, app *App, opts syncPlanOptions) error {
 	app.sumPlans(plans, opts.summary)
 	rows = append(rows, bad...)
 	app.advise(rows)
+	for _, r := range rows {
+		if r.Code != "" {
+			app.Detail("%s: %s", r.User, r.Message) // the table has no row of his
+		}
+	}
 	if opts.out != "" && len(made) > 0 {
 		if err := app.keepPlan(st, opts, o.AsOf, made); err != nil {
 			return err

@@ -195,6 +195,9 @@ func runSyncRun(ctx context.Context, app *App, opts syncRunOptions) error {
 	if err := app.print(&opts.outputOptions, ui.List(runFields, sessions)); err != nil {
 		return err
 	}
+	if opts.force {
+		opts.goOn = "crmsync sync run" // who was forced is due
+	}
 	opts.tell(app, sessions)
 	if err := app.concludeRun(rowsOfSessions(sessions), sessions); err != nil {
 		return err

@@ -375,7 +375,7 @@ func TestCanary(t *testing.T) {
 	}{
 		{"all is well", func(*world, []string) {}, true, ""},
 		{"nothing to do", func(w *world, _ []string) { w.ok() }, true, ""},
-		{"a failure", func(w *world, _ []string) { w.mail.Revoke("box0") }, false, "user0@example.com went first and ended as failed"},
+		{"a failure", func(w *world, _ []string) { w.mail.Revoke("box0") }, false, "user0@example.com went first and did not end well: failed"},
 		{"held deletes", func(w *world, ids []string) {
 			w.ok()
 			for _, id := range ids[:11] {

@@ -255,7 +255,7 @@ func canaryFault(first []job, sessions []Session) *Fault {
 		what := ""
 		switch {
 		case s.Result != ResultDone && s.Result != ResultUnchanged:
-			what = "ended as " + string(s.Result)
+			what = "did not end well: " + string(s.Result)
 		case s.Code != "":
 			what = "left something open"
 		case s.Held > 0:
