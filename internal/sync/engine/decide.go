@@ -19,6 +19,9 @@ func (c *cycle) decide(ctx context.Context, in *reconcile.Input) (reconcile.Plan
 	if in.First && !c.policy.CreateInCRM {
 		plan = withoutCRMWrites(plan)
 	}
+	if !in.First {
+		plan.Findings = slices.DeleteFunc(plan.Findings, func(f reconcile.Finding) bool { return c.waitsStill(f, in.LeftOut) })
+	}
 	deletes := 0
 	for _, o := range plan.Ops {
 		if o.Kind == reconcile.Delete {
@@ -59,6 +62,17 @@ func (c *cycle) name(ctx context.Context, held []reconcile.Held) {
 			}
 		}
 	}
+}
+
+// waitsStill tells whether a finding is of a record that waits for an edit as it did
+// before. Its issue stays as it is: nothing has happened.
+func (c *cycle) waitsStill(f reconcile.Finding, leftOut map[string]reconcile.LeftOutRecord) bool {
+	before, ok := leftOut[f.ID]
+	if !ok || f.Side != record.CRM || before.Code != f.Code || before.Version != f.Version {
+		return false
+	}
+	c.raised[IssueKey{Direction: ToMailbox, CRMID: f.ID}] = true
+	return true
 }
 
 // maxRereads bounds how often reconcile may ask for more; it needs one round.

