@@ -10,13 +10,14 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/roster"
 )
 
-// administration returns the commands that are not a cycle: users, organizations,
+// administration returns the commands that are not a cycle: users, organizations, settings,
 // connections, mailboxes, checks, add-ins and init.
 func administration(app *App) []*cobra.Command {
 	return []*cobra.Command{
 		newInit(app, nil),
 		newConnection(app),
 		newOrg(app),
+		newSettings(app),
 		newUsers(app),
 		newMailbox(app),
 		newCheck(app),

@@ -196,6 +196,8 @@ func TestAdministrationFieldsArePinned(t *testing.T) {
 		{"connection list", ui.Names(connectionFields), "name kind auth endpoint tokenEndpoint tenant clientId username secret token certificate stampField appId usedBy"},
 		{"org list", ui.Names(orgFields), "name state default crm mail access region createInCrm users"},
 		{"org enable", ui.Names(orgRowFields), "org result code message"},
+		{"settings show", ui.Names(settingFields), "user org key value origin allowed meaning"},
+		{"settings set", ui.Names(settingRowFields), "user org level result code message"},
 		{"users show", ui.Names(userShowFields), "email name org plan crmUser mailboxId sync cause effective mailbox addin issues lastSuccess nextDue " +
 			"reason fix locked addinRead lastStart queued forcedAt failures"},
 		{"mailbox show", ui.Names(mailboxFields), "user state thing name items id note"},

@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/crmsync/crmsync/internal/sync/settings"
 )
 
 var update = flag.Bool("update", false, "write the generated pages of the documentation")
@@ -24,6 +26,7 @@ func TestDocs(t *testing.T) {
 		"commands.md":   commandsPage(),
 		"errors.md":     errorsPage(),
 		"exit-codes.md": exitCodesPage(),
+		"settings.md":   settingsPage(),
 	} {
 		path := filepath.Join("..", "..", "docs", name)
 		if *update {
@@ -142,5 +145,31 @@ func exitCodesPage() string {
 	}
 	text := exitCodesText()
 	b.WriteString("\n" + strings.TrimSpace(text[strings.Index(text, "A command on many"):]) + "\n")
+	return b.String()
+}
+
+func settingsPage() string {
+	var b strings.Builder
+	b.WriteString("# Settings\n\n" + generated)
+	b.WriteString("`crmsync settings set KEY VALUE` sets a value for everybody, with `--org NAME` for an organization,\n" +
+		"or for the users that are selected. The narrowest counts: a user's own value, then his\n" +
+		"organization's, then everybody's, then the built-in one. `crmsync settings show --origin` says which\n" +
+		"that is. A change takes effect at the next cycle of each user.\n\n" +
+		"| key | built in | allowed | meaning |\n|---|---|---|---|\n")
+	fields := map[string][]string{}
+	for _, k := range settings.Keys() {
+		if k.Inherits == "" {
+			fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", k.Name, k.BuiltIn, k.Allowed, k.Meaning)
+			continue
+		}
+		if fields[k.Inherits] == nil {
+			fmt.Fprintf(&b, "| `%s.FIELD` | that of `%s` | %s | %s |\n", k.Inherits, k.Inherits, k.Allowed, k.Meaning)
+		}
+		fields[k.Inherits] = append(fields[k.Inherits], "`"+strings.TrimPrefix(k.Name, k.Inherits+".")+"`")
+	}
+	b.WriteString("\nA key of one field counts before that of the entity, at whatever levels the two are set.\n")
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		b.WriteString("The fields of `" + key + "`: " + strings.Join(fields[key], ", ") + ".\n")
+	}
 	return b.String()
 }

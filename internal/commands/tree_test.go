@@ -105,7 +105,7 @@ func TestNounsHaveBothNumbers(t *testing.T) {
 	root := newRoot(newBench(nil).App)
 	for _, pair := range [][2]string{
 		{"user", "users"}, {"org", "orgs"}, {"session", "sessions"}, {"issue", "issues"}, {"activity", "activities"},
-		{"conflict", "conflicts"}, {"item", "items"}, {"duplicate", "duplicates"}, {"connection", "connections"}, {"mailbox", "mailboxes"}, {"addin", "addins"}, {"check", "checks"},
+		{"conflict", "conflicts"}, {"item", "items"}, {"setting", "settings"}, {"duplicate", "duplicates"}, {"connection", "connections"}, {"mailbox", "mailboxes"}, {"addin", "addins"}, {"check", "checks"},
 	} {
 		one, _, err := root.Find([]string{pair[0]})
 		if err != nil {
