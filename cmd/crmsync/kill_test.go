@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/crmsync/crmsync/internal/sync/sandbox"
 )
 
 var attackEvery = flag.Int("attack-every", 23, "attack the program at every so many of the points of each scenario; 1 is all of them")
@@ -132,4 +134,62 @@ func attack(t *testing.T, s scenario, every int, disturbed func(w *world, at int
 	}
 	must(t, openStore(t, w.state).Check(t.Context()))
 	t.Logf("struck at %d of %d points", struck, len(points))
+}
+
+// A person edits what the program had just written, or was about to, when it was killed.
+// What was written is known to be the program's own, so that the edit is the later one
+// and no conflict; where nothing was written there is a conflict, and no value is lost.
+func TestEditedAfterTheKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: kills the real program many times; run without -short")
+	}
+	t.Parallel()
+	const fromCRM, fromMailbox, later = "Edited in the CRM", "Edited in the mailbox", "Edited later"
+	w := newWorld(t, 2, 6)
+	w.synced()
+	w.edit()
+	w.pass(due)
+	start := w.save()
+	struck, written := 0, 0
+	for at := 1; ; at += *attackEvery {
+		w.restore(start)
+		points := w.doomed(at)
+		if len(points) < at {
+			break
+		}
+		struck++
+		last := fmt.Sprintf("struck at point %d, %s", at, points[at-1])
+		landed := map[string]bool{}
+		for user := range w.users {
+			c := w.crm(user)
+			landed[c[0].Name] = w.title(user, c[0].Name) == fromCRM
+			landed[c[1].Name] = c[1].Fields["Title"] == fromMailbox
+			w.editMailbox(user, c[0], sandbox.Fields{"jobTitle": later})
+			w.editCRM(c[1], sandbox.Fields{"Title": later})
+		}
+		w.sync()
+		w.sync()
+		lost := w.run("conflicts", "list", "--all", "-o", "csv", "--fields", "lost")
+		conflicts := 0
+		for user := range w.users {
+			for _, c := range w.crm(user)[:2] {
+				title := w.title(user, c.Name)
+				switch {
+				case title != c.Fields["Title"]:
+					t.Errorf("%s: %s is %q and %q", last, c.Name, c.Fields["Title"], title)
+				case landed[c.Name] && title != later:
+					t.Errorf("%s: %s was written, then edited, and is %q", last, c.Name, title)
+				case !landed[c.Name]:
+					conflicts++
+				}
+				if landed[c.Name] {
+					written++
+				}
+			}
+		}
+		if n := strings.Count(lost, "Edited"); n != conflicts {
+			t.Errorf("%s: %d conflicts, want %d:\n%s", last, n, conflicts, lost)
+		}
+	}
+	t.Logf("struck at %d points, where %d writes had landed", struck, written)
 }

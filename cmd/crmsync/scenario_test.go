@@ -70,7 +70,7 @@ func (w *world) synced() {
 	w.sync()
 }
 
-// crm returns the contacts of a user in the CRM, mailbox the one of a name in his folder.
+// crm returns the contacts of a user in the CRM.
 func (w *world) crm(user int) []sandbox.Contact {
 	w.t.Helper()
 	list, err := w.Contacts(w.t.Context(), sandbox.CRM, w.users[user])
@@ -80,18 +80,21 @@ func (w *world) crm(user int) []sandbox.Contact {
 	return list
 }
 
-func (w *world) mailbox(user int, name string) string {
+// copyOf returns the contact of a name in the folder of a user.
+func (w *world) copyOf(user int, name string) sandbox.Contact {
 	w.t.Helper()
 	list, err := w.Contacts(w.t.Context(), sandbox.Mailbox, w.users[user])
 	must(w.t, err)
-	for _, c := range list {
-		if c.Name == name && c.Folder == "CRM" {
-			return c.ID
-		}
+	i := slices.IndexFunc(list, func(c sandbox.Contact) bool { return c.Name == name && c.Folder == "CRM" })
+	if i < 0 {
+		w.t.Fatalf("%s is not in the folder of %s", name, w.users[user])
 	}
-	w.t.Fatalf("%s is not in the folder of %s", name, w.users[user])
-	return ""
+	return list[i]
 }
+
+func (w *world) mailbox(user int, name string) string { return w.copyOf(user, name).ID }
+
+func (w *world) title(user int, name string) string { return w.copyOf(user, name).Fields["jobTitle"] }
 
 func (w *world) editCRM(c sandbox.Contact, f sandbox.Fields) {
 	w.t.Helper()
