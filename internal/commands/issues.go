@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +15,11 @@ import (
 )
 
 func newIssues(app *App) *cobra.Command {
-	return newNoun("issues", "issue", "Read which records could not be synchronized, and why",
+	return newNoun("issues", "issue", "Read which records could not be synchronized, and why, and try them again",
 		newIssuesList(app, nil),
 		newIssuesShow(app, nil),
+		newIssuesRetry(app, nil),
+		newIssuesIgnore(app, nil),
 	)
 }
 
@@ -44,9 +47,15 @@ var issueDetails = slices.Concat(issueFields, []ui.Field[engine.Issue]{
 	{Name: "do", Of: func(i engine.Issue) any { return codes[i.Code].do }},
 })
 
+// issueStates are what --state can ask for.
+var issueStates = []string{
+	string(engine.IssueOpen), string(engine.IssueParked), string(engine.IssueInfo), string(engine.IssueIgnored), string(engine.IssueResolved),
+}
+
 type issuesListOptions struct {
 	listOptions
 	resolved bool
+	state    string
 }
 
 func newIssuesList(app *App, run func(context.Context, *App, issuesListOptions) error) *cobra.Command {
@@ -59,15 +68,23 @@ func newIssuesList(app *App, run func(context.Context, *App, issuesListOptions) 
 		Short: "List the records that could not be synchronized, newest first",
 		Example: `  crmsync issues list
   crmsync issues list ann@example.com -o wide
+  crmsync issues list --all --state parked
   crmsync issues list --all -o csv --last 0`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := opts.check(cmd, args); err != nil {
 				return err
 			}
+			if opts.state != "" && !slices.Contains(issueStates, opts.state) {
+				return usage(cmd, "--state: %q is none of %s", opts.state, strings.Join(issueStates, ", "))
+			}
 			return run(cmd.Context(), app, opts)
 		},
 	}
 	opts.addFlags(cmd, app, ui.Names(issueFields), 50)
+	cmd.Flags().StringVar(&opts.state, "state", "", "only those in the `STATE` "+strings.Join(issueStates, ", "))
+	if err := cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(issueStates, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag is above
+	}
 	cmd.Flags().BoolVar(&opts.resolved, "resolved", false, "those that went away as well")
 	return cmd
 }
@@ -78,7 +95,12 @@ func runIssuesList(ctx context.Context, app *App, opts issuesListOptions) error 
 		return err
 	}
 	list, err := ofUsers(ctx, app, st, &opts.listOptions,
-		func(user int64) ([]engine.Issue, error) { return st.Issues(ctx, user, opts.resolved) },
+		func(user int64) ([]engine.Issue, error) {
+			list, err := st.Issues(ctx, user, opts.resolved || opts.state == string(engine.IssueResolved))
+			return slices.DeleteFunc(list, func(i engine.Issue) bool {
+				return opts.state != "" && string(i.State) != opts.state
+			}), err
+		},
 		func(a, b engine.Issue) int { return int(b.ID - a.ID) })
 	if err != nil {
 		return err

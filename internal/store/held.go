@@ -179,18 +179,7 @@ func (s *Store) DecideHeld(ctx context.Context, ids []int64, d engine.Decision, 
 		if err != nil {
 			return err
 		}
-		_, err = run(ctx, tx, `
-			UPDATE users
-			SET
-				queued = 1,
-				next_due = 0
-			WHERE sync <> 'disabled'
-			AND id IN (
-				SELECT h.user_id
-				FROM json_each(?) j
-				CROSS JOIN held h ON h.id = j.value
-			)`, string(list))
-		if err != nil {
+		if err := queueUsersOf(ctx, tx, "held", string(list)); err != nil {
 			return err
 		}
 		return appendActivities(ctx, tx, a)

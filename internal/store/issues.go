@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -224,4 +225,57 @@ func resolveIssues(ctx context.Context, tx *sql.Tx, user int64, entity record.En
 		}
 	}
 	return nil
+}
+
+// DecideIssues stores the state that a person gives to issues that are not resolved, and
+// returns their ids. One that opens is due, has no attempts, and makes its user due now
+// unless he is disabled.
+func (s *Store) DecideIssues(ctx context.Context, ids []int64, to engine.IssueState, a ...engine.Activity) (left []int64, err error) {
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		err := each(ctx, tx, func(r *sql.Rows) error {
+			var id int64
+			err := r.Scan(&id)
+			left = append(left, id)
+			return err
+		}, `
+			UPDATE issues
+			SET
+				state = ?,
+				next_retry = 0,
+				attempts = 0
+			WHERE state <> 'resolved'
+			AND id IN (SELECT value FROM json_each(?))
+			RETURNING id`, to, string(list))
+		if err != nil {
+			return err
+		}
+		if to == engine.IssueOpen {
+			if err := queueUsersOf(ctx, tx, "issues", string(list)); err != nil {
+				return err
+			}
+		}
+		return appendActivities(ctx, tx, a)
+	})
+	return left, err
+}
+
+// queueUsersOf makes the users due now who have one of the rows of a table, unless they
+// are disabled. ids is a JSON array.
+func queueUsersOf(ctx context.Context, tx *sql.Tx, table, ids string) error {
+	_, err := run(ctx, tx, `
+		UPDATE users
+		SET
+			queued = 1,
+			next_due = 0
+		WHERE sync <> 'disabled'
+		AND id IN (
+			SELECT t.user_id
+			FROM json_each(?) j
+			CROSS JOIN `+table+` t ON t.id = j.value
+		)`, ids)
+	return err
 }

@@ -42,7 +42,7 @@ const userColumns = `
 			FROM issues i INDEXED BY issues_open
 			WHERE i.user_id = u.id
 			AND i.state <> 'resolved'
-			AND i.state <> 'info'
+			AND i.state NOT IN ('info', 'ignored')
 		),
 		(
 			SELECT count(*)

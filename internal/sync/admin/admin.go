@@ -76,6 +76,8 @@ const (
 	ActivityAddInFailed        = "addin.failed"
 	ActivityDeletesAllowed     = "deletes.allowed"
 	ActivityDeletesDiscarded   = "deletes.discarded"
+	ActivityIssuesRetried      = "issues.retried"
+	ActivityIssuesIgnored      = "issues.ignored"
 )
 
 func (a *Admin) activity(typ, user, org, details string) engine.Activity {

@@ -104,6 +104,10 @@ type Store interface {
 	// Issues are listed newest first; resolved ones only if asked for.
 	Issues(ctx context.Context, user int64, resolved bool) ([]engine.Issue, error)
 	Issue(ctx context.Context, id int64) (engine.Issue, error)
+	// DecideIssues stores the state that a person gives to issues that are not resolved.
+	// One that opens is due, has no attempts, and makes its user due now unless he is
+	// disabled. It returns the ids of those that were not resolved.
+	DecideIssues(ctx context.Context, ids []int64, to engine.IssueState, a ...engine.Activity) ([]int64, error)
 	// Conflicts are listed newest first.
 	Conflicts(ctx context.Context, user int64) ([]StoredConflict, error)
 	// Activities are listed newest first; user "" means all; limit 0 means all.

@@ -216,10 +216,8 @@ func (c *cycle) issue(o reconcile.Operation, code Code, cause string) Issue {
 func (c *cycle) raise(i Issue) Issue {
 	now := c.e.Now()
 	i.User, i.Entity, i.FirstSeen, i.Session, i.Attempts = c.m.User.Email, c.entity, now, c.session.ID, 1
-	for _, old := range c.issues {
-		if old.IssueKey == i.IssueKey {
-			i.Attempts, i.FirstSeen = old.Attempts+1, old.FirstSeen
-		}
+	if old, ok := c.known[i.IssueKey]; ok {
+		i.Attempts, i.FirstSeen = old.Attempts+1, old.FirstSeen
 	}
 	if i.State == IssueOpen {
 		next, parked := nextRetry(now, i.Attempts)

@@ -44,8 +44,9 @@ type cycle struct {
 	session   Session
 	log       sessionLog
 
-	// issues are the ones that were open when the cycle began.
+	// issues are the ones that were open when the cycle began, known the same by item.
 	issues []Issue
+	known  map[IssueKey]Issue
 	// touched are the open issues whose records were decided anew.
 	touched map[IssueKey]bool
 	raised  map[IssueKey]bool
@@ -232,6 +233,10 @@ func (c *cycle) connect(ctx context.Context) error {
 	}
 	if c.issues, err = c.e.State.OpenIssues(ctx, c.m.User.ID, c.entity); err != nil {
 		return stateFault("reading the issues", err)
+	}
+	c.known = make(map[IssueKey]Issue, len(c.issues))
+	for _, i := range c.issues {
+		c.known[i.IssueKey] = i
 	}
 	held, err := c.e.State.Held(ctx, c.m.User.ID, c.entity)
 	if err != nil {

@@ -474,8 +474,8 @@ func (c *cycle) addRetries(ctx context.Context, in *reconcile.Input) error {
 	}
 	for _, i := range c.issues {
 		ids := bothIDs(i.CRMID, i.MailboxID)
-		if c.due(i) || changed(ids) ||
-			ids[record.CRM] == "" && lonely[record.CRM] || ids[record.Mailbox] == "" && lonely[record.Mailbox] {
+		partner := ids[record.CRM] == "" && lonely[record.CRM] || ids[record.Mailbox] == "" && lonely[record.Mailbox]
+		if c.due(i) || changed(ids) || partner && i.State != IssueIgnored {
 			c.touched[i.IssueKey] = true
 			if from := i.Direction.from(); i.Code == CodeUntold && !have[from][ids[from]] {
 				c.untell(from, ids[from])
