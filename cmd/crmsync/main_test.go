@@ -34,9 +34,10 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status,
-			"same":   same,
-			"newer":  newer,
+			"status":  status,
+			"same":    same,
+			"newer":   newer,
+			"envfile": envfile,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -69,6 +70,18 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	if text := ts.ReadFile("stderr"); strings.Contains(text, "goroutine ") || strings.Contains(text, "panic:") {
 		ts.Fatalf("a stack trace reached the person")
 	}
+}
+
+// envfile FILE sets a variable as the file says: NAME=value.
+func envfile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: envfile file")
+	}
+	name, value, ok := strings.Cut(strings.TrimSpace(ts.ReadFile(args[0])), "=")
+	if !ok {
+		ts.Fatalf("%s does not say NAME=value", args[0])
+	}
+	ts.Setenv(name, value)
 }
 
 // same FILE FILE demands that two files are the same, byte for byte.

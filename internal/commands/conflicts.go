@@ -10,8 +10,9 @@ import (
 )
 
 func newConflicts(app *App) *cobra.Command {
-	return newNoun("conflicts", "conflict", "Read which fields both sides changed differently",
+	return newNoun("conflicts", "conflict", "See which fields both sides changed differently, and restore what lost",
 		newConflictsList(app, nil),
+		newConflictsRestore(app, nil),
 	)
 }
 
@@ -28,6 +29,13 @@ var conflictFields = []ui.Field[admin.StoredConflict]{
 	{Name: "mailboxId", Of: func(c admin.StoredConflict) any { return c.MailboxID }, Wide: true},
 	{Name: "session", Of: func(c admin.StoredConflict) any { return c.Session }, Wide: true},
 	{Name: "time", Of: func(c admin.StoredConflict) any { return c.Time }},
+	{Name: "restored", Of: func(c admin.StoredConflict) any {
+		if c.Restored == 0 {
+			return nil
+		}
+		return c.Restored
+	}, Sparse: true},
+	{Name: "how", Of: func(c admin.StoredConflict) any { return c.How }, Sparse: true},
 }
 
 func newConflictsList(app *App, run func(context.Context, *App, listOptions) error) *cobra.Command {

@@ -31,7 +31,7 @@ func TestFieldsArePinned(t *testing.T) {
 		{"items explain", ui.Names(explanationFields(false)), "user entity state reason crmId mailboxId label since issue code attempts nextRetry crm mailbox crmOperation mailboxOperation differences next unplanned suppositions policy"},
 		{"duplicates find", ui.Names(duplicateFields), "group user side id label linked sure why created"},
 		{"duplicates merge", ui.Names(mergedFields), "group user label result code message kept away fields lost"},
-		{"conflicts list", ui.Names(conflictFields), "conflict user entity field winner kept lost crmId mailboxId session time"},
+		{"conflicts list", ui.Names(conflictFields), "conflict user entity field winner kept lost crmId mailboxId session time restored how"},
 		{"undo", ui.Names(writtenFields), "user session side action crmId mailboxId label fields reason result code message"},
 		{"deletes list", ui.Names(deleteFields), "delete user entity side crmId mailboxId label reason heldBy since decision session"},
 		{"issues retry and ignore", ui.Names(decidedFields("issue")), "issue user result code message"},

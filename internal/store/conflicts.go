@@ -31,7 +31,9 @@ func (s *Store) Conflicts(ctx context.Context, user int64) (out []admin.StoredCo
 		c.field,
 		c.winner,
 		c.lost,
-		c.kept
+		c.kept,
+		c.restored,
+		c.how
 	FROM conflicts c
 	JOIN users u ON u.id = c.user_id`, []any(nil)
 	if user != 0 {
@@ -63,6 +65,8 @@ func (s *Store) scanConflict(r scanner) (c admin.StoredConflict, err error) {
 		&c.Winner,
 		&lost,
 		&kept,
+		&c.Restored,
+		&c.How,
 	)
 	if err != nil {
 		return c, err
@@ -204,4 +208,26 @@ func (s *Store) addConflict(ctx context.Context, tx *sql.Tx, user int64, entity 
 		kept,
 	).Scan(&id)
 	return id, err
+}
+
+// markRestored notes the conflicts whose losing values are back.
+func markRestored(ctx context.Context, tx *sql.Tx, user int64, set engine.Settlement) error {
+	for _, r := range set.Restored {
+		how := "lost"
+		if r.Keep != "" {
+			how = string(r.Keep)
+		}
+		_, err := run(ctx, tx, `
+			UPDATE conflicts
+			SET
+				restored = ?,
+				how = ?,
+				winner = CASE WHEN winner = '' THEN ? ELSE winner END
+			WHERE id = ?
+			AND user_id = ?`, set.Session, how, r.Keep, r.ID, user)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -257,7 +257,20 @@ func resume(ctx context.Context, tx *sql.Tx, user int64) error {
 	return err
 }
 
+// conflictsKept is for how long the losers of conflicts are kept. What is on hold stays.
+const conflictsKept = 90 * 24 * time.Hour
+
 const (
+	forgetConflicts = `
+		DELETE FROM conflicts
+		WHERE id IN (
+			SELECT id
+			FROM conflicts
+			WHERE winner <> ''
+			AND time < ?
+			ORDER BY time
+			LIMIT ?
+		)`
 	forgetLinks = `
 		DELETE FROM links
 		WHERE replica_id IN (SELECT id FROM replicas WHERE user_id = ?)
@@ -276,6 +289,9 @@ func forget(ctx context.Context, tx *sql.Tx, user int64, before time.Time) error
 		return err
 	}
 	if err := forgetImages(ctx, tx, before); err != nil {
+		return err
+	}
+	if _, err := run(ctx, tx, forgetConflicts, nanos(before.Add(kept-conflictsKept)), forgetting); err != nil {
 		return err
 	}
 	_, err := run(ctx, tx, forgetOps, user, nanos(before))

@@ -70,6 +70,9 @@ func (s *Store) Settle(ctx context.Context, l engine.Lease, entity record.Entity
 		if err := s.keepConflicts(ctx, tx, user, entity, set); err != nil {
 			return err
 		}
+		if err := markRestored(ctx, tx, user, set); err != nil {
+			return err
+		}
 		if set.Replica != nil {
 			if err := putReplica(ctx, tx, replica, *set.Replica); err != nil {
 				return err

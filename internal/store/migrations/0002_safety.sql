@@ -179,6 +179,9 @@ CREATE UNIQUE INDEX sessions_running ON sessions (user_id) WHERE ended = 0;
 
 -- A conflict is restored once; 0 for not yet.
 ALTER TABLE conflicts ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
+-- What was put back: the value that lost, or of one that was on hold, that of a side.
+ALTER TABLE conflicts ADD COLUMN how TEXT NOT NULL DEFAULT '' CHECK (how IN ('', 'lost', 'crm', 'mailbox'));
+CREATE INDEX conflicts_time ON conflicts (time) WHERE winner <> '';
 
 -- A conflict that is met again is looked up by its record.
 DROP INDEX conflicts_user;

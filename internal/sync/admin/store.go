@@ -133,4 +133,8 @@ type StoredConflict struct {
 	Session int64
 	Time    time.Time
 	reconcile.Conflict
+	// Restored is the session that put the losing value back; 0 for none. How says what
+	// it did: it restored the lost value, or kept that of a side.
+	Restored int64
+	How      string
 }

@@ -186,6 +186,8 @@ type Settlement struct {
 	Decided []string
 	// Conflicts are kept so that the losing values can be restored.
 	Conflicts []reconcile.Conflict
+	// Restored are conflicts whose losing values are on both sides again.
+	Restored []Restored
 	// Replica, if not nil, replaces where the entity stands, but for CRMCursor.
 	Replica *Replica
 	// Rides, if not nil, moves the CRMCursor.
