@@ -16,6 +16,8 @@ func (s *Store) Replica(ctx context.Context, user int64, entity record.Entity) (
 			SELECT
 				container_id,
 				container_name,
+				crm_user,
+				mailbox_id,
 				mailbox_cursor,
 				crm_cursor,
 				first_done,
@@ -30,6 +32,8 @@ func (s *Store) Replica(ctx context.Context, user int64, entity record.Entity) (
 			AND entity = ?`, user, entity).Scan(
 			&r.Container.ID,
 			&r.Container.Name,
+			&r.CRMUser,
+			&r.MailboxID,
 			&r.MailboxCursor,
 			&r.CRMCursor,
 			&r.FirstDone,
@@ -54,6 +58,8 @@ func putReplica(ctx context.Context, tx *sql.Tx, id int64, r engine.Replica) err
 		SET
 			container_id = ?,
 			container_name = ?,
+			crm_user = ?,
+			mailbox_id = ?,
 			mailbox_cursor = ?,
 			first_done = ?,
 			off = ?,
@@ -65,6 +71,8 @@ func putReplica(ctx context.Context, tx *sql.Tx, id int64, r engine.Replica) err
 		WHERE id = ?`,
 		r.Container.ID,
 		r.Container.Name,
+		r.CRMUser,
+		r.MailboxID,
 		r.MailboxCursor,
 		r.FirstDone,
 		r.Off,

@@ -88,6 +88,11 @@ ALTER TABLE held_2 RENAME TO held;
 
 CREATE UNIQUE INDEX held_item ON held (user_id, entity, side, crm_id, mailbox_id);
 
+-- Whose records, and which mailbox, a user's entity was last reconciled with: a user may
+-- be tied to others.
+ALTER TABLE replicas ADD COLUMN crm_user TEXT NOT NULL DEFAULT '';
+ALTER TABLE replicas ADD COLUMN mailbox_id TEXT NOT NULL DEFAULT '';
+
 -- The rules by which a user's entity was last reconciled, as a hash, and how far his
 -- links and records have been audited.
 ALTER TABLE replicas ADD COLUMN rules TEXT NOT NULL DEFAULT '';

@@ -247,7 +247,7 @@ func (c *cycle) connect(ctx context.Context) error {
 		return stateFault("reading the key", err)
 	}
 	c.useContainer(c.replica.Container)
-	return nil
+	return c.startAnew(ctx)
 }
 
 // useContainer sets the cycle to work on a container of the mailbox.
@@ -306,6 +306,7 @@ func (c *cycle) prepare(ctx context.Context) error {
 	c.created = got.Created[c.entity]
 	c.useContainer(got.Containers[c.entity])
 	rep := c.replica
+	rep.MailboxID = c.m.User.MailboxID
 	if err := c.settle(ctx, Settlement{Replica: &rep}); err != nil {
 		return err
 	}
@@ -397,6 +398,7 @@ func (c *cycle) commit(ctx context.Context, read readTo) error {
 	}
 	rep := c.replica
 	rep.MailboxCursor, rep.FirstDone = read.mailbox, true
+	rep.CRMUser, rep.MailboxID = c.m.User.CRMUser, c.m.User.MailboxID
 	rep.ConflictPolicy = c.policy.ConflictWords()
 	if now := c.e.Now(); read.listed || rep.Listed.IsZero() {
 		rep.Listed = now

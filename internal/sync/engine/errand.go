@@ -219,6 +219,8 @@ func (c *cycle) setOut(ctx context.Context, recover bool) error {
 	switch {
 	case c.replica.Off != "":
 		return &Fault{Code: CodeContainer, Doing: string(c.entity) + " are switched off: " + c.replica.Off}
+	case !c.isPrepared():
+		return &Fault{Code: CodeIneffective, Doing: "the user's mailbox was not synchronized yet: crmsync sync run " + c.m.User.Email}
 	case recover:
 		return c.recover(ctx)
 	}

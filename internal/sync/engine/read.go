@@ -114,6 +114,7 @@ func (c *cycle) readCRM(ctx context.Context) (sideRead, error) {
 	if err != nil {
 		return sideRead{}, err
 	}
+	full = full || c.replica.otherOwner(c.m.User)
 	list := c.replica.listDue(c.m.User.ID, c.e.Now())
 	if !full && c.replica.FirstDone && !list {
 		return sideRead{changes: changes}, nil
@@ -122,7 +123,7 @@ func (c *cycle) readCRM(ctx context.Context) (sideRead, error) {
 		c.e.Reporter.Reading(c.m.User.Email, record.CRM, n)
 	})
 	c.log.add("read all %d records of the CRM", len(feed.Changes))
-	got := sideRead{changes: append(slices.Clone(changes), feed.Changes...), full: true, empty: len(feed.Changes) == 0}
+	got := sideRead{changes: append(slices.Clone(changes), feed.Changes...), full: true, empty: len(feed.Changes) == 0 && !c.replica.otherOwner(c.m.User)}
 	if list && !full {
 		got.told = idSetOf(changes)
 	}

@@ -103,6 +103,10 @@ type Member struct {
 type Replica struct {
 	// Container is where the items live in the mailbox.
 	Container remote.Container
+	// CRMUser and MailboxID are whose records and which mailbox all this is about; "" if
+	// that was never noted.
+	CRMUser   string
+	MailboxID string
 	// MailboxCursor is where the mailbox's feed was read to; "" reads everything.
 	MailboxCursor string
 	// CRMCursor is where the CRM's feed was read to for this user alone; "" if he
