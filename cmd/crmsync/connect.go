@@ -27,7 +27,7 @@ func (n network) openMail(ctx context.Context, c roster.Connection, o commands.C
 		Certificate: secret(ctx, o, c.Certificate),
 		Prompt:      o.Prompt,
 		AppID:       c.AppID,
-		Log:         o.Log, Now: o.Now, Transport: n.base,
+		Log:         o.Log, Now: o.Now, Transport: n.base, Spent: o.Spent,
 	})
 }
 
@@ -43,7 +43,7 @@ func (n network) openCRM(ctx context.Context, c roster.Connection, o commands.Co
 		Token:      secret(ctx, o, c.Token),
 		Key:        secret(ctx, o, c.Certificate),
 		StampField: c.StampField,
-		Log:        o.Log, Now: o.Now, Base: n.base,
+		Log:        o.Log, Now: o.Now, Base: n.base, Usage: o.Usage,
 	})
 }
 

@@ -57,6 +57,10 @@ type ConnectOptions struct {
 	// Log gets what is worth knowing of requests; never nil.
 	Log *slog.Logger
 	Now func() time.Time
+	// Usage is what the connection last told of its budget, to whatever process; Spent what
+	// sessions have lately requested of a mailbox, oldest first.
+	Usage remote.Usage
+	Spent func(mailbox string) []remote.Spending
 }
 
 // App is everything that commands depend on. What is slow, or needs a secret, is a

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/crmsync/crmsync/internal/commands/config"
 	"github.com/crmsync/crmsync/internal/sync/admin"
@@ -57,7 +58,11 @@ func (s *systems) CRM(ctx context.Context, name string) (remote.CRM, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.app.CRM(ctx, conn, s.opts)
+	opts := s.opts
+	if opts.Usage, err = s.usage(ctx, name); err != nil {
+		return nil, err
+	}
+	c, err := s.app.CRM(ctx, conn, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -76,12 +81,34 @@ func (s *systems) Mail(ctx context.Context, name string) (remote.Mail, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.app.Mail(ctx, conn, s.opts)
+	now := s.app.Now()
+	calls, err := s.state.MailboxCalls(ctx, name, now.Add(-lately), now)
+	if err != nil {
+		return nil, err
+	}
+	opts := s.opts
+	opts.Spent = func(mailbox string) []remote.Spending { return calls[mailbox] }
+	m, err := s.app.Mail(ctx, conn, opts)
 	if err != nil {
 		return nil, err
 	}
 	s.mail[name] = m
 	return m, nil
+}
+
+// lately is how far back a mail system may want to know what was requested of it: more
+// than any counts.
+const lately = time.Hour
+
+// usage is what a connection last told of its budget.
+func (s *systems) usage(ctx context.Context, name string) (remote.Usage, error) {
+	list, err := s.state.Health(ctx)
+	for _, h := range list {
+		if h.Connection == name {
+			return h.Usage, err
+		}
+	}
+	return remote.Usage{}, err
 }
 
 func (s *systems) connection(ctx context.Context, name string) (roster.Connection, error) {

@@ -649,3 +649,34 @@ func TestHealth(t *testing.T) {
 		t.Errorf("told %+v, %v", a, err)
 	}
 }
+
+// What sessions requested of mailboxes is told within a stretch of time, and not what a
+// clock that ran ahead has dated later.
+func TestMailboxCalls(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	office(t, s)
+	ctx := t.Context()
+	u := staff(t, s, 2)
+	for n, at := range []time.Duration{0, time.Minute, 2 * time.Minute, 24 * time.Hour} {
+		for _, u := range u {
+			o := engine.Session{UserID: u.ID, Trigger: engine.TriggerSchedule, Started: t0}
+			id, err := s.OpenSession(ctx, held(t, s, u.ID), o)
+			must(t, err)
+			o.ID, o.Ended, o.Result, o.MailboxCalls = id, t0.Add(at), engine.ResultDone, 10*n+int(u.ID)
+			must(t, s.CloseSession(ctx, held(t, s, u.ID), engine.Outcome{Session: o}))
+		}
+	}
+	got, err := s.MailboxCalls(ctx, "m365", t0, t0.Add(time.Hour))
+	must(t, err)
+	want := map[string][]remote.Spending{}
+	for _, u := range u {
+		want[u.MailboxID] = []remote.Spending{
+			{At: t0.Add(time.Minute), Requests: 10 + int(u.ID)}, {At: t0.Add(2 * time.Minute), Requests: 20 + int(u.ID)},
+		}
+	}
+	same(t, "calls", got, want)
+	if got, err := s.MailboxCalls(ctx, "another", t0, t0.Add(time.Hour)); len(got) != 0 || err != nil {
+		t.Errorf("of another connection: %v, %v", got, err)
+	}
+}

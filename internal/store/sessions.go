@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/roster"
 )
 
@@ -34,7 +35,8 @@ const sessionColumns = `
 		s.conflicts,
 		s.held,
 		s.issues,
-		s.requests`
+		s.requests,
+		s.mailbox_calls`
 
 func sessionFields(s *engine.Session) []any {
 	return []any{
@@ -58,6 +60,7 @@ func sessionFields(s *engine.Session) []any {
 		&s.Held,
 		&s.Issues,
 		&s.Requests,
+		&s.MailboxCalls,
 	}
 }
 
@@ -185,6 +188,32 @@ func follow(ctx context.Context, tx *sql.Tx, user int64, o engine.Outcome) error
 	return nil
 }
 
+// MailboxCalls returns what sessions requested of the mailboxes of a connection that ended
+// within a stretch of time: by mailbox id, oldest first.
+func (s *Store) MailboxCalls(ctx context.Context, connection string, since, until time.Time) (map[string][]remote.Spending, error) {
+	out := map[string][]remote.Spending{}
+	err := s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return each(ctx, tx, func(r *sql.Rows) error {
+			var box string
+			var c remote.Spending
+			err := r.Scan(&box, instant{&c.At}, &c.Requests)
+			out[box] = append(out[box], c)
+			return err
+		}, `
+			SELECT
+				u.mailbox_id,
+				s.ended,
+				s.mailbox_calls
+			FROM sessions s
+			JOIN users u ON u.id = s.user_id
+			WHERE s.ended > ?
+			AND s.ended <= ?
+			AND u.mail = ?
+			ORDER BY s.ended`, nanos(since), nanos(until), connection)
+	})
+	return out, err
+}
+
 func endSession(ctx context.Context, tx *sql.Tx, o engine.Session) error {
 	n, err := run(ctx, tx, `
 		UPDATE sessions
@@ -204,6 +233,7 @@ func endSession(ctx context.Context, tx *sql.Tx, o engine.Session) error {
 			held = ?,
 			issues = ?,
 			requests = ?,
+			mailbox_calls = ?,
 			log = ?
 		WHERE id = ?
 		AND user_id = ?
@@ -223,6 +253,7 @@ func endSession(ctx context.Context, tx *sql.Tx, o engine.Session) error {
 		o.Held,
 		o.Issues,
 		o.Requests,
+		o.MailboxCalls,
 		o.Log,
 		o.ID,
 		o.UserID,

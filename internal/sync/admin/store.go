@@ -8,6 +8,7 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/engine"
 	"github.com/crmsync/crmsync/internal/sync/reconcile"
 	"github.com/crmsync/crmsync/internal/sync/record"
+	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/roster"
 	"github.com/crmsync/crmsync/internal/sync/settings"
 )
@@ -99,6 +100,9 @@ type Store interface {
 
 	// Sessions are listed newest first; user 0 means all users; limit 0 means all.
 	Sessions(ctx context.Context, user int64, limit int) ([]engine.Session, error)
+	// MailboxCalls returns what the sessions that ended after since, and not after until,
+	// requested of the mailboxes of a connection: by mailbox id, oldest first.
+	MailboxCalls(ctx context.Context, connection string, since, until time.Time) (map[string][]remote.Spending, error)
 	// Session returns one with its log, or ErrNotFound.
 	Session(ctx context.Context, id int64) (engine.Session, error)
 	// Issues are listed newest first; resolved ones only if asked for.

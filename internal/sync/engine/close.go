@@ -25,12 +25,14 @@ func (c *cycle) closeSession(err error) {
 	s.Ended = c.e.Now()
 	if c.box != nil {
 		s.Requests += c.box.Requests()
+		s.MailboxCalls += c.box.Calls()
 	}
 	if c.records != nil {
 		s.Requests += c.records.Requests()
 	}
 	if c.first != nil {
 		s.Requests++ // the batch that probed this mailbox and others
+		s.MailboxCalls++
 	}
 	if err != nil {
 		var f *Fault

@@ -336,6 +336,9 @@ type Session struct {
 	// Ended is zero while the session runs.
 	Ended  time.Time
 	Result SessionResult
+	// MailboxCalls is how many requests were made to the mailbox as the service counts
+	// them for its limits.
+	MailboxCalls int
 	// Code and Message say why it did not end well.
 	Code    string
 	Message string

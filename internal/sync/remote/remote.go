@@ -58,6 +58,12 @@ type Usage struct {
 	At      time.Time
 }
 
+// Spending is how many requests were made until a moment, as the service counts them.
+type Spending struct {
+	At       time.Time
+	Requests int
+}
+
 // CRM is a connection to one organization of a CRM.
 type CRM interface {
 	System
@@ -118,6 +124,9 @@ type Mailbox interface {
 	// Requests returns how many round trips were made for this mailbox through this
 	// handle and its collections; a batch counts as one.
 	Requests() int
+	// Calls returns the same as the service counts it for its limits: a batch counts as
+	// its parts.
+	Calls() int
 }
 
 // Customization is what we put into a mailbox.

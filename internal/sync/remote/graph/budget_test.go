@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/crmsync/crmsync/internal/sync/mapping"
 	"github.com/crmsync/crmsync/internal/sync/record"
@@ -195,5 +196,93 @@ func TestRemoveAsksForNothingElse(t *testing.T) {
 	}
 	if n := b.Stats().Operations["contact.delete"]; n != 0 {
 		t.Errorf("%d deletes were sent", n)
+	}
+}
+
+// What may be requested of a mailbox in ten minutes is kept to, other processes' share
+// included: the service never has to refuse us, and what has to wait says for how long.
+func TestMailboxBudget(t *testing.T) {
+	t.Parallel()
+	const others, left = mailboxRequests - 100, 100
+	b := newBench(t, func(o *m365.Options, c *Config) {
+		o.Requests = left
+		c.Spent = func(string) []remote.Spending {
+			// Just now, and so not before the window that the service has just begun.
+			return []remote.Spending{{At: o.Now().Add(time.Second), Requests: others}}
+		}
+	})
+	_, col := b.open(t)
+	open := creates(150)
+	rounds := 0
+	for ; len(open) > 0; rounds++ {
+		var rest []remote.Write
+		var wait time.Duration
+		for i, r := range col.Apply(t.Context(), open) {
+			switch {
+			case r.Err == nil:
+			case remote.Is(r.Err, remote.ClassPressure) && !remote.IsUnclear(r.Err):
+				rest, wait = append(rest, open[i]), max(wait, detail(r.Err).RetryAfter)
+			default:
+				t.Fatalf("write %d: %v", i, r.Err)
+			}
+		}
+		if len(rest) > 0 && (wait <= 0 || wait > Window) {
+			t.Fatalf("%d have to wait for %s", len(rest), wait)
+		}
+		open = rest
+		_ = b.clock.sleep(t.Context(), wait)
+	}
+	if rounds != 2 {
+		t.Errorf("done in %d rounds, want 2", rounds)
+	}
+	if n := b.Stats().Total; n.Errors != 0 || n.MostAtOnce > mailboxAtOnce {
+		t.Errorf("the service refused %d requests, and had %d at once", n.Errors, n.MostAtOnce)
+	}
+	if items, err := b.Contacts(b.users[0], "CRM"); err != nil || len(items) != 150 {
+		t.Errorf("%d items, error %v", len(items), err)
+	}
+}
+
+// In a storm in which the service refuses three requests of ten, the others are as many
+// as in a calm, nothing is written twice, and never are there more than four at once.
+func TestStorm(t *testing.T) {
+	t.Parallel()
+	for _, after := range []string{"", "0", "1", "30", "300", "Sun, 01 Mar 2026 12:10:00 GMT"} {
+		t.Run("Retry-After "+after, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			_, col := b.open(t)
+			b.SetFault(m365.Fault{Name: "f", Kind: m365.FaultError, Rate: 0.3, Status: 429, RetryAfter: after, Code: "ApplicationThrottled", Op: "contact."})
+			b.ResetStats()
+			open := creates(200)
+			for rounds := 0; len(open) > 0; rounds++ {
+				var rest []remote.Write
+				var wait time.Duration
+				for i, r := range col.Apply(t.Context(), open) {
+					switch {
+					case r.Err == nil:
+					case remote.Is(r.Err, remote.ClassPressure) && !remote.IsUnclear(r.Err):
+						rest, wait = append(rest, open[i]), max(wait, detail(r.Err).RetryAfter)
+					default:
+						t.Fatalf("write %d: %v", i, r.Err)
+					}
+				}
+				if rounds > 200 {
+					t.Fatal("it does not end")
+				}
+				open = rest
+				_ = b.clock.sleep(t.Context(), wait)
+			}
+			n := b.Stats()
+			if good := n.Total.Requests - n.Total.Errors; float64(good) > 1.1*200 {
+				t.Errorf("%d requests for 200 writes, besides %d refused ones", good, n.Total.Errors)
+			}
+			if n.Total.MostAtOnce > mailboxAtOnce {
+				t.Errorf("%d at once", n.Total.MostAtOnce)
+			}
+			if items, err := b.Contacts(b.users[0], "CRM"); err != nil || len(items) != 200 {
+				t.Errorf("%d items, error %v", len(items), err)
+			}
+		})
 	}
 }

@@ -40,11 +40,14 @@ const (
 	batchSize       = 20
 	mailboxAtOnce   = 4
 	mailboxRequests = 10_000
-	mailboxPer      = 10 * time.Minute
+	mailboxPer      = Window
 	globalRequests  = 130_000
 	globalPer       = 10 * time.Second
 	globalAtOnce    = 64 // ours: what one process can use
 )
+
+// Window is the time within which the service counts the requests of a mailbox.
+const Window = 10 * time.Minute
 
 // DefaultPageSize is how many contacts a page holds. The service gives no more of
 // them, whatever it is asked for
@@ -80,6 +83,9 @@ type Config struct {
 	// Sleep and Jitter replace the transport's own; see transport.Config.
 	Sleep  func(context.Context, time.Duration) error
 	Jitter func() float64
+	// Spent tells what other processes have lately requested of a mailbox, oldest first,
+	// within Window; nil if there are none.
+	Spent func(mailbox string) []remote.Spending
 	// Transport carries the requests; transport.NewBase() if nil.
 	Transport http.RoundTripper
 	// PageSize is how many items to ask for in a page; DefaultPageSize if 0.
@@ -137,12 +143,25 @@ func New(cfg Config) (*Graph, error) {
 		Base: cfg.Transport, Tokens: tokens, Log: cfg.Log, Now: cfg.Now, Sleep: cfg.Sleep, Jitter: cfg.Jitter,
 		PerKey: transport.Pace{AtOnce: mailboxAtOnce, Requests: mailboxRequests, Per: mailboxPer},
 		Global: transport.Pace{AtOnce: globalAtOnce, Requests: globalRequests, Per: globalPer},
+		Spent:  cfg.spent,
 	})
 	g.tenant = g.client.For("")
 	if cfg.AppID != "" {
 		g.addIns = &addIns{g: g}
 	}
 	return g, nil
+}
+
+// spent brings Spent into the transport's form.
+func (cfg Config) spent(mailbox string) []transport.Spending {
+	if cfg.Spent == nil {
+		return nil
+	}
+	var out []transport.Spending
+	for _, s := range cfg.Spent(mailbox) {
+		out = append(out, transport.Spending(s))
+	}
+	return out
 }
 
 // address parses an address that secrets and records are sent to.

@@ -26,6 +26,8 @@ type mailbox struct {
 
 func (m *mailbox) Requests() int { return m.h.Requests() }
 
+func (m *mailbox) Calls() int { return m.h.Calls() }
+
 func (m *mailbox) Collection(entity record.Entity, c remote.Container) remote.Collection {
 	if entity != record.Contacts {
 		return nil

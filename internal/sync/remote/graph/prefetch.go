@@ -13,7 +13,7 @@ func (g *Graph) Prefetch(ctx context.Context, feeds []remote.MailFeed) []remote.
 	var calls []call
 	var at []int
 	for i, f := range feeds {
-		if wait := g.client.For(f.Mailbox).Held(); wait > 0 {
+		if wait := g.client.For(f.Mailbox).Spend(); wait > 0 {
 			out[i].Err = &remote.Error{Class: remote.ClassPressure, Message: "Microsoft 365 asks us to slow down", RetryAfter: wait}
 			continue
 		}

@@ -21,6 +21,9 @@ func (b *mailbox) Requests() int {
 	return *b.requests
 }
 
+// Calls is the same: the memory has no batches.
+func (b *mailbox) Calls() int { return b.Requests() }
+
 // begin locks the mail system and counts a round trip.
 func (b *mailbox) begin(ctx context.Context) (unlock func(), err error) {
 	b.m.space.mu.Lock()

@@ -7,17 +7,16 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/time/rate"
 )
 
 // lane is the pace of one key.
 type lane struct {
 	atOnce int64
 	slots  *semaphore.Weighted // nil without a limit
-	bucket *rate.Limiter       // nil without a limit
 
 	mu    sync.Mutex
 	until time.Time
+	made  *window // nil without a limit
 }
 
 func newLane(p Pace) *lane {
@@ -26,7 +25,7 @@ func newLane(p Pace) *lane {
 		l.slots = semaphore.NewWeighted(l.atOnce)
 	}
 	if p.Requests > 0 {
-		l.bucket = rate.NewLimiter(rate.Limit(float64(p.Requests)/p.Per.Seconds()), p.Requests)
+		l.made = &window{most: p.Requests, per: p.Per}
 	}
 	return l
 }
@@ -37,12 +36,6 @@ func (l *lane) hold(until time.Time) {
 	if until.After(l.until) {
 		l.until = until
 	}
-}
-
-func (l *lane) heldUntil() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.until
 }
 
 // enter waits for a place in flight. Its slots are given back by the function that
@@ -58,33 +51,34 @@ func (l *lane) enter(ctx context.Context, cost int) (leave func(), err error) {
 	return func() { l.slots.Release(n) }, nil
 }
 
-// budget waits until the bucket holds what the request costs and the key is not
-// held. It waits no longer than our patience in all.
-func (l *lane) budget(ctx context.Context, cfg Config, cost int) error {
+// spend notes that so many requests are made now, if the key is not held and may make
+// them; else it returns how long to wait.
+func (l *lane) spend(now time.Time, n int) (wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if wait = max(0, l.until.Sub(now)); l.made != nil {
+		wait = max(wait, l.made.wait(now, n))
+	}
+	if wait == 0 && l.made != nil {
+		l.made.add(now, n)
+	}
+	return wait
+}
+
+// budget waits until the key may make so many requests. It waits no longer than our
+// patience in all.
+func (l *lane) budget(ctx context.Context, cfg Config, n int) error {
 	left := cfg.Patience
-	pause := func(d time.Duration) error {
-		if d > left {
+	for {
+		d := l.spend(cfg.Now(), n)
+		switch {
+		case d <= 0:
+			return nil
+		case d > left:
 			return &PressureError{RetryAfter: d}
 		}
 		left -= d
-		return cfg.Sleep(ctx, d)
-	}
-	if l.bucket != nil {
-		now := cfg.Now()
-		r := l.bucket.ReserveN(now, min(cost, l.bucket.Burst()))
-		if d := r.DelayFrom(now); d > 0 {
-			if err := pause(d); err != nil {
-				r.CancelAt(now)
-				return err
-			}
-		}
-	}
-	for {
-		d := l.heldUntil().Sub(cfg.Now())
-		if d <= 0 {
-			return nil
-		}
-		if err := pause(d); err != nil {
+		if err := cfg.Sleep(ctx, d); err != nil {
 			return err
 		}
 	}
@@ -112,7 +106,7 @@ func (h *Handle) paced(req *http.Request) (*http.Response, error) {
 	if err := h.c.global.budget(ctx, cfg, cost); err != nil {
 		return nil, &unsentError{err: err}
 	}
-	h.count.add()
+	h.count.add(cost)
 	resp, err := h.c.attempt(req)
 	if err != nil {
 		return nil, err

@@ -43,6 +43,9 @@ type Config struct {
 	// number is no limit.
 	PerKey Pace
 	Global Pace
+	// Spent tells what other processes have lately requested for a key, oldest first; nil
+	// if there are none.
+	Spent func(key string) []Spending
 	// Tries is how often a request is sent at most; 0 means 5.
 	Tries int
 	// Patience is the longest wait inside a request; what the server asks for beyond
@@ -54,11 +57,17 @@ type Config struct {
 	MaxResponse int64
 }
 
+// Spending is how many requests were made until a moment, as the server counts them.
+type Spending struct {
+	At       time.Time
+	Requests int
+}
+
 // Pace is a limit on requests.
 type Pace struct {
 	// AtOnce is how many may be in flight.
 	AtOnce int
-	// Requests may be made in any Per: a bucket of that size which refills evenly.
+	// Requests may be made in any Per.
 	Requests int
 	Per      time.Duration
 }
@@ -163,6 +172,11 @@ func (c *Client) lane(key string) *lane {
 			pace = Pace{}
 		}
 		l = newLane(pace)
+		if l.made != nil && c.cfg.Spent != nil {
+			for _, s := range c.cfg.Spent(key) {
+				l.made.add(s.At, s.Requests)
+			}
+		}
 		c.lanes[key] = l
 	}
 	return l
@@ -186,12 +200,17 @@ func (h *Handle) With(o Options) *Handle {
 // requests do not count.
 func (h *Handle) Requests() int { return int(h.count.n.Load()) }
 
+// Calls returns how many requests were made as the server counts them: a batch counts as
+// its parts.
+func (h *Handle) Calls() int { return int(h.count.calls.Load()) }
+
 // Hold lets no request of the key go for a time that the server asked for in
 // another way than by a 429: in a part of a batch, or in an error code.
 func (h *Handle) Hold(d time.Duration) { h.lane.hold(h.c.cfg.Now().Add(d)) }
 
-// Held returns how long the key is held from now on; 0 if it is not.
-func (h *Handle) Held() time.Duration { return max(0, h.lane.heldUntil().Sub(h.c.cfg.Now())) }
+// Spend notes a request for the key that travels with those of others, if it may be made
+// now; else it returns how long to wait.
+func (h *Handle) Spend() time.Duration { return h.lane.spend(h.c.cfg.Now(), 1) }
 
 // Do sends a request; it is RoundTrip under the name that clients expect.
 func (h *Handle) Do(req *http.Request) (*http.Response, error) { return h.RoundTrip(req) }
@@ -206,13 +225,14 @@ func (h *Handle) HTTPClient() *http.Client {
 }
 
 type counter struct {
-	n      atomic.Int64
-	parent *counter
+	n, calls atomic.Int64
+	parent   *counter
 }
 
-func (c *counter) add() {
+func (c *counter) add(calls int) {
 	for ; c != nil; c = c.parent {
 		c.n.Add(1)
+		c.calls.Add(int64(calls))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -38,6 +39,12 @@ func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.at
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
 }
 
 func (c *clock) sleep(ctx context.Context, d time.Duration) error {
@@ -231,8 +238,8 @@ func TestRetryAfterHoldsTheKey(t *testing.T) {
 			// The first request meets the 429; before it is repeated, another one comes.
 			c.onWait = func(time.Duration) {
 				c.onWait = nil
-				if held := a.Held(); held > 0 {
-					t.Errorf("still held for %v after the wait", held)
+				if wait := a.Spend(); wait > 0 {
+					t.Errorf("still held for %v after the wait", wait)
 				}
 			}
 			if _, err := a.Do(request(t, "POST", "")); err != nil {
@@ -336,32 +343,75 @@ func TestAtOnce(t *testing.T) {
 	})
 }
 
-func TestBucket(t *testing.T) {
+// No stretch of the window's length ever holds more than it may, and nobody waits longer
+// than he must.
+func TestWindow(t *testing.T) {
 	t.Parallel()
+	const most, per = 100, 10 * time.Second
 	c := newClock()
+	type sent struct {
+		at time.Time
+		n  int
+	}
+	var log []sent
 	cfg := client(c, tripper(func(*http.Request) (*http.Response, error) { return answer(200, ""), nil }))
-	cfg.PerKey = Pace{Requests: 100, Per: 10 * time.Second}
+	cfg.PerKey = Pace{Requests: most, Per: per}
+	cfg.Spent = func(key string) []Spending {
+		if key == "k" {
+			return []Spending{{At: c.now().Add(-per / 2), Requests: 30}}
+		}
+		return nil
+	}
+	log = append(log, sent{c.now().Add(-per / 2), 30})
 	cl := New(cfg)
-	h := cl.For("k").With(Options{Cost: 20})
-	for range 5 {
-		if _, err := h.Do(request(t, "POST", "")); err != nil {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 400 {
+		n := 1 + r.IntN(20)
+		if _, err := cl.For("k").With(Options{Cost: n}).Do(request(t, "POST", "")); err != nil {
+			t.Fatal(err)
+		}
+		log = append(log, sent{c.now(), n})
+		sum := 0
+		for _, s := range log {
+			if s.at.After(c.now().Add(-per)) {
+				sum += s.n
+			}
+		}
+		if sum > most {
+			t.Fatalf("%d requests within %s", sum, per)
+		}
+		if r.IntN(5) == 0 {
+			c.pass(time.Duration(r.Int64N(int64(per / 4))))
+		}
+	}
+	total := 0
+	for _, s := range log {
+		total += s.n
+	}
+	if least := c.now().Sub(log[0].at); float64(total) < 0.8*most*least.Seconds()/per.Seconds() {
+		t.Errorf("only %d requests in %s: it waits longer than it must", total, least)
+	}
+
+	t.Log("a clock that was set back blocks nobody for longer than a window")
+	c.pass(-24 * time.Hour)
+	before := c.now()
+	for range 10 {
+		if _, err := cl.For("k").With(Options{Cost: 20}).Do(request(t, "POST", "")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(c.slept) != 0 {
-		t.Fatalf("waited %v within the budget", c.slept)
+	if d := c.now().Sub(before); d > 2*per+time.Second {
+		t.Errorf("200 requests took %s", d)
 	}
-	if _, err := h.Do(request(t, "POST", "")); err != nil {
-		t.Fatal(err)
-	}
-	if len(c.slept) != 1 || c.slept[0] != 2*time.Second {
-		t.Errorf("waited %v for 20 of 100 in 10s, want 2s", c.slept)
-	}
-	before := c.now()
+	t.Log("the empty key has no pace of its own")
+	before = c.now()
 	for range 2 {
-		if _, err := cl.For("").With(Options{Cost: 100}).Do(request(t, "POST", "")); err != nil || !c.now().Equal(before) {
+		if _, err := cl.For("").With(Options{Cost: most}).Do(request(t, "POST", "")); err != nil || !c.now().Equal(before) {
 			t.Error("the empty key was held to the pace of a key")
 		}
+	}
+	if n := cl.For("x").Calls(); n != 0 {
+		t.Errorf("%d calls", n)
 	}
 }
 
