@@ -150,7 +150,7 @@ func (c *cycle) run(ctx, run context.Context) error {
 	if !c.rules.Enabled {
 		c.session.Message = c.disabled()
 		c.log.add("%s", c.session.Message)
-		return nil
+		return c.agree(c.planned(reconcile.Plan{}))
 	}
 	if c.replica.Off != "" {
 		c.log.add("%s are switched off: %s", c.entity, c.replica.Off)

@@ -20,7 +20,7 @@ func (c *cycle) decide(ctx context.Context, in *reconcile.Input) (reconcile.Plan
 		plan = withoutCRMWrites(plan)
 	}
 	if !in.First {
-		plan.Findings = slices.DeleteFunc(plan.Findings, func(f reconcile.Finding) bool { return c.waitsStill(f, in.LeftOut) })
+		plan.Findings = slices.DeleteFunc(plan.Findings, c.waitsStill)
 	}
 	deletes := 0
 	for _, o := range plan.Ops {
@@ -64,11 +64,10 @@ func (c *cycle) name(ctx context.Context, held []reconcile.Held) {
 	}
 }
 
-// waitsStill tells whether a finding is of a record that waits for an edit as it did
-// before. Its issue stays as it is: nothing has happened.
-func (c *cycle) waitsStill(f reconcile.Finding, leftOut map[string]reconcile.LeftOutRecord) bool {
-	before, ok := leftOut[f.ID]
-	if !ok || f.Side != record.CRM || before.Code != f.Code || before.Version != f.Version {
+// waitsStill tells whether a finding is of a record that a first sync left out and that
+// waits for an edit as it did before. Its issue stays as it is: nothing has happened.
+func (c *cycle) waitsStill(f reconcile.Finding) bool {
+	if f.Code != reconcile.LeftOut && f.Code != reconcile.OverLimit {
 		return false
 	}
 	c.raised[IssueKey{Direction: ToMailbox, CRMID: f.ID}] = true

@@ -54,11 +54,13 @@ func (p UserPlan) Steps() []Step {
 		steps = append(steps, s)
 	}
 	operation := func(o reconcile.Operation, action string, by reconcile.HeldBy) {
-		o.Link.Since = time.Time{} // the link's story is no part of what is done
-		add(Step{
+		s := Step{
 			Action: action, Side: o.Side, CRMID: o.CRMID, MailboxID: o.MailboxID,
 			Label: o.Label, Fields: fieldNames(o.Set.Fields()), Reason: o.Reason,
-		}, reconcile.Held{Operation: o, By: by})
+		}
+		// Neither the link's age nor the name under which it is shown is part of what is done.
+		o.Link.Since, o.Label = time.Time{}, ""
+		add(s, reconcile.Held{Operation: o, By: by})
 	}
 	if p.Prepare {
 		add(Step{Action: ActionPrepare, Side: record.Mailbox, Reason: "the mailbox has no folder and category of ours yet"}, nil)
