@@ -75,3 +75,18 @@ func TestFailuresAreAdvisedOnOnce(t *testing.T) {
 		}
 	}
 }
+
+// The limit is one of those who are due, also where nobody is selected.
+func TestLimitOfARun(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t).settle()
+	h.run(exitOK, "sync", "enable", "--all")
+	for _, want := range []string{"ann@example.com", "bob@example.com"} {
+		if out, _ := h.run(exitOK, "sync", "run", "--limit", "1", "--fields", "user"); out != "user\n"+want+"\n" {
+			t.Errorf("it ran %q, want %s alone", out, want)
+		}
+	}
+	if out, _ := h.run(exitOK, "sync", "run", "--limit", "1", "--fields", "user"); out != "user\n" {
+		t.Errorf("it ran %q, and nobody is due", out)
+	}
+}

@@ -182,7 +182,7 @@ func because2words(because [3][]record.Field, side int, fresh bool) string {
 	if fs := because[disputed]; len(fs) > 0 {
 		how := " changed on both sides; "
 		if fresh {
-			how = " differ on the two sides; "
+			how = " not the same on the two sides; "
 		}
 		parts = append(parts, fieldNames(fs)+how+there+" wins")
 	}
