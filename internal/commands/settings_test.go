@@ -112,6 +112,7 @@ func TestSettingsUsage(t *testing.T) {
 func TestDeclaredSettings(t *testing.T) {
 	t.Parallel()
 	h := staffed(t)
+	h.run(exitOK, "settings", "set", "contacts.create_in_crm", "false", "--org", "EMEA")
 	declared := settings.Setting{Level: settings.Org, Subject: "EMEA", Key: "contacts.create_in_crm", Value: "true"}
 	h.cfg = config.Config{File: "c.yaml", Settings: []settings.Setting{declared}}
 	created := func(want string) {
@@ -120,7 +121,7 @@ func TestDeclaredSettings(t *testing.T) {
 	}
 	created("true")
 	h.with(func(ctx context.Context, st State) {
-		if set, _ := st.Settings(ctx); len(set) > 0 {
+		if set, _ := st.Settings(ctx); len(set) != 1 || set[0].Value != "false" {
 			t.Errorf("reading stored %v", set)
 		}
 	})
@@ -163,4 +164,13 @@ func TestSettingsCompletion(t *testing.T) {
 			t.Errorf("%q offers %q", tt.args, out)
 		}
 	}
+}
+
+// What everybody is allowed already is not allowed each organization once more.
+func TestAllowedForEverybody(t *testing.T) {
+	t.Parallel()
+	h := staffed(t)
+	h.run(exitOK, "settings", "set", "contacts.create_in_crm", "true")
+	h.run(exitOK, "sync", "run", "--allow-create-in-crm")
+	h.prints("all\n", "settings", "show", "--all-levels", "-o", "json", "--jq", ".[].origin")
 }
