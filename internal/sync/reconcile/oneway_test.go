@@ -3,6 +3,8 @@ package reconcile_test
 import (
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/crmsync/crmsync/internal/sync/reconcile"
 	"github.com/crmsync/crmsync/internal/sync/record"
 )
@@ -163,4 +165,30 @@ func TestADeleteMeetsAHeldEdit(t *testing.T) {
 			t.Errorf("%s, read: got\n%s\nwant\n%s", x.name, got, x.then)
 		}
 	}
+}
+
+// Whatever people do, no plan writes to the side to which nothing travels.
+func TestOneWayWritesOneSide(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		p := drawPolicy(r)
+		closed := rapid.SampledFrom([]record.Side{record.CRM, record.Mailbox}).Draw(r, "closed")
+		w := newWorld(r, p)
+		w.create(record.CRM)
+		w.create(record.Mailbox)
+		w.run()
+		if closed == record.CRM {
+			toMailbox(&w.policy)
+		} else {
+			toCRM(&w.policy)
+		}
+		for range rapid.IntRange(1, 14).Draw(r, "steps") {
+			w.step(r, false)
+			for _, o := range w.plan().Ops {
+				if o.Side == closed {
+					r.Fatalf("it writes to the %s: %+v", closed, o)
+				}
+			}
+		}
+	})
 }
