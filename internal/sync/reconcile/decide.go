@@ -157,9 +157,9 @@ func (p *planner) decideDeletedCopy(l *Link, c *item) {
 }
 
 // decideUnlinked is for a pair that is left alone. One whose CRM record was gone when
-// its mailbox item was brought back has no version of it: it waits for the record.
+// its mailbox item was brought back waits for the record.
 func (p *planner) decideUnlinked(l *Link, c, m *item) {
-	waits := l.CRM.Version == "" && l.Mailbox.ID != ""
+	waits := l.CRM.Version == Awaited && l.Mailbox.ID != ""
 	switch {
 	case waits && is(c, Deleted) && (m == nil || is(m, Present) && !p.changed(m, l.Mailbox.Base)):
 	case waits && is(c, Present) && m == nil:

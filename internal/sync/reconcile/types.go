@@ -26,6 +26,11 @@ const (
 	Ended LinkState = "ended"
 )
 
+// Awaited stands for the version of a record that is gone and may come back, in a link
+// whose other item has been brought back. An empty version will not do: it says only that
+// a server did not tell.
+const Awaited = "awaited"
+
 // Half is one side of a link.
 type Half struct {
 	ID      string

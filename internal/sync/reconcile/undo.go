@@ -21,7 +21,7 @@ import (
 //   - A create: the item is deleted. In the mailbox the link stays, unlinked, as after a
 //     delete by its owner; in the CRM it ends.
 //   - A delete: the item is created again, and linked with the other side's if that
-//     exists and is in scope. If not, the link waits for it: Link.CRM.Version is empty.
+//     exists and is in scope. If not, the link waits for it: Link.CRM.Version says Awaited.
 //     What was linked with another item since is refused.
 //   - What was taken back already is left out.
 
@@ -265,7 +265,7 @@ func (u *undoer) create(ref Ref, then record.Record, w Image) (Operation, string
 		Reason: "taken back: it was deleted by the session",
 	}
 	other := *l.Half(partner.Side)
-	other.ID, other.Version = partner.ID, ""
+	other.ID, other.Version = partner.ID, Awaited
 	if it := u.in.Items[partner]; it.Kind == Present && it.ID != "" {
 		o.Link.State = Linked
 		other.Version, other.Base = it.Version, u.base(it)
