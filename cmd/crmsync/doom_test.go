@@ -35,15 +35,10 @@ func testApp() *commands.App {
 		n.base = d
 	}
 	failDisk()
-	now := time.Now
-	if ahead, err := time.ParseDuration(os.Getenv(clockAhead)); err == nil {
-		now = func() time.Time { return time.Now().Add(ahead) }
-	}
-	if b := newBadNet(transport.NewBase(), now); b != nil {
-		n.base = b
-	}
 	app := newApp(n)
-	app.Now = now
+	if ahead, err := time.ParseDuration(os.Getenv(clockAhead)); err == nil {
+		app.Now = func() time.Time { return time.Now().Add(ahead) }
+	}
 	return app
 }
 

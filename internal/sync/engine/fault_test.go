@@ -170,6 +170,48 @@ func TestEveryCallFailsInEveryWay(t *testing.T) {
 	}
 }
 
+// ways are the ways in which a call may fail, in the words of docs/reliability.md. What is
+// slow and given up may have been applied, and may be applied later.
+var ways = map[string]faulty.Kind{
+	"refused":                   faulty.Refused,
+	"reset before send":         faulty.Reset,
+	"reset after commit":        faulty.Lost,
+	"429":                       faulty.Throttled,
+	"503":                       faulty.Unavailable,
+	"500 with HTML":             faulty.ServerError,
+	"504":                       faulty.GatewayTimeout,
+	"slow":                      faulty.Late,
+	"truncated body":            faulty.Truncated,
+	"item failure inside a 200": faulty.OneItem,
+	"precondition refused":      faulty.Conflict,
+	"wrong etag":                faulty.WrongVersion,
+	"403":                       faulty.Denied,
+	"a part of a batch":         faulty.Partly,
+	"delivered twice":           faulty.Twice,
+	"delivered three times":     faulty.Thrice,
+}
+
+// Every remote call of the story and all after it fail in every way, until it is over;
+// normal runs afterwards end as undisturbed ones.
+func TestEveryCallFailsFromThenOn(t *testing.T) {
+	t.Parallel()
+	n := calls(t)
+	for name, kind := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for k := 1; k <= n+1; k++ {
+				t.Run(fmt.Sprint(k), func(t *testing.T) {
+					w := newWorld(t, 1, memory.Options{}, memory.Options{})
+					w.faults.Set(faulty.From(k, faulty.Fault{Kind: kind, After: 2, Item: 1}))
+					story(w, func() { w.run() })
+					w.settle()
+					w.survivors()
+				})
+			}
+		})
+	}
+}
+
 // The process dies at every remote call, before or after the server applied it.
 func TestDiesAtEveryCall(t *testing.T) {
 	t.Parallel()

@@ -41,6 +41,7 @@ type history struct {
 	taken   []step
 	r       *rand.Rand // of the step
 	next    int
+	rounds  int
 	round   int
 	turn    int // calls of the round
 	quiet   bool
@@ -58,6 +59,9 @@ type history struct {
 	late                bool // writes may land late
 	allow               bool // creating in the CRM is allowed from the start
 	limits              *reconcile.Limits
+	twins               map[string]bool  // contacts of which a person edited one of two items
+	copied              bool             // a person has copied an item
+	rules               []string         // what the administrator has set, by key and value
 	hidden              []string         // records that cannot be seen
 	moved               map[int][]string // items outside our folder, by user
 	away                map[string]int   // the last round in which a record was out of scope
@@ -66,6 +70,7 @@ type history struct {
 	aside               map[string]string // versions of items that are none of our business
 	running             map[string]bool
 	dropped             map[string]bool // folders that were deleted
+	fell                map[string]bool // items that were in them
 }
 
 // step names a step: what happens before the cycle of a round (turn 0 and below), or at
@@ -100,10 +105,10 @@ func spelled(v record.Value) string { return strings.ToLower(strings.TrimSpace(v
 // newHistory draws the world of a history.
 func newHistory(t testing.TB, seed uint64, without map[step]bool) *history {
 	h := &history{
-		seed: seed, without: without,
+		seed: seed, without: without, rounds: 6,
 		typed: map[string]string{}, gone: map[string]bool{}, kept: map[string]bool{},
 		moved: map[int][]string{}, away: map[string]int{}, renamed: map[int]bool{},
-		aside: map[string]string{}, running: map[string]bool{}, dropped: map[string]bool{},
+		aside: map[string]string{}, running: map[string]bool{}, dropped: map[string]bool{}, fell: map[string]bool{}, twins: map[string]bool{},
 	}
 	r := rand.New(rand.NewPCG(seed, 0))
 	h.r = r
@@ -127,11 +132,33 @@ func newHistory(t testing.TB, seed uint64, without map[step]bool) *history {
 			side, o.PageSize, o.EmptyPages, o.Repeat, o.Lag, o.Terse, !o.NoStamps, o.Disorder != nil, o.Normalise != nil))
 	}
 	slices.Sort(h.log)
-	h.note("late %v, allow %v, limits %+v", h.late, h.allow, h.limits)
+	h.rules = rules(r)
+	h.setRules()
+	h.note("late %v, allow %v, limits %+v, rules %v", h.late, h.allow, h.limits, h.rules)
 	for _, u := range h.users {
 		h.leave(h.mail.CreateItem(h.mail.Folder(u.MailboxID, memory.DefaultFolder), card("My", "Own")))
 	}
 	return h
+}
+
+// rules draws what the administrator has set.
+func rules(r *rand.Rand) []string {
+	one := func(of ...string) string { return of[r.IntN(len(of))] }
+	set := []string{
+		"conflict", one("crm", "crm", "mailbox", "newest", "hold"),
+		"deletes.from_mailbox", one("unlink", "unlink", "propagate", "recreate"),
+	}
+	if r.IntN(8) == 0 {
+		set = append(set, "initial_limit", "2")
+	}
+	return set
+}
+
+// setRules sets the rules in a state that has none.
+func (h *history) setRules() {
+	for user := range h.users {
+		h.set(user, h.rules...)
+	}
 }
 
 // folder returns the id of a user's folder; "" if it was deleted.
@@ -172,7 +199,7 @@ func (h *history) onPage(expire func()) func(int) error {
 func (h *history) play() {
 	h.seedTyped(0, 3)
 	h.seedTyped(1, 2)
-	for h.round = range 6 {
+	for h.round = range h.rounds {
 		for n := range 5 {
 			h.at(step{h.round, -n}, func() {
 				if h.r.IntN(2) == 0 {
@@ -257,6 +284,10 @@ func (h *history) calm() {
 	h.faults.Set(nil)
 	h.faults.Land()
 	h.round++
+	waits := 0
+	if h.limits != nil {
+		waits = 2
+	}
 	h.limits = nil
 	h.show(len(h.hidden))
 	for user, u := range h.accounts() {
@@ -265,10 +296,11 @@ func (h *history) calm() {
 		}
 		h.reapply(user)
 	}
-	h.at(step{h.round, 0}, h.decideHeld)
-	// Two cycles, and as many more as the servers hold changes back.
-	for range 2 + max(h.crmLag, h.mailLag) {
+	// Two cycles, as many more as the servers hold changes back, and where the guard held
+	// something, one to hold it and one after the administrator's word.
+	for range 2 + max(h.crmLag, h.mailLag) + waits {
 		h.clock.pass(25 * time.Hour)
+		h.at(step{h.round, 0}, h.decideHeld)
 		h.cycle()
 		for user := range h.users {
 			h.reapply(user) // its folder was found gone only now
