@@ -69,6 +69,17 @@ const (
 		(SELECT count(*) FROM links WHERE replica_id = ?1)
 		- (SELECT count(*) FROM links WHERE replica_id = ?1 AND state <> 1)`
 
+	countAllLinks = `
+	SELECT coalesce(sum(
+		(SELECT count(*) FROM links WHERE replica_id = r.id)
+		- (SELECT count(*) FROM links WHERE replica_id = r.id AND state <> 1)
+	), 0)
+	FROM json_each(?1) j
+	CROSS JOIN organizations o ON o.crm = j.value
+	CROSS JOIN users u ON u.org = o.name
+	CROSS JOIN replicas r ON r.user_id = u.id
+	WHERE r.entity = ?2`
+
 	selectLinkedUsers = `
 	SELECT
 		l.crm_id,
@@ -282,6 +293,19 @@ func (s *Store) CountLinks(ctx context.Context, user int64, entity record.Entity
 			return err
 		}
 		return tx.QueryRowContext(ctx, countLinks, replica).Scan(&n)
+	})
+	return n, err
+}
+
+// CountAllLinks returns how many links in the state Linked the users of CRM connections
+// have.
+func (s *Store) CountAllLinks(ctx context.Context, connections []string, entity record.Entity) (n int, err error) {
+	list, err := json.Marshal(connections)
+	if err != nil {
+		return 0, err
+	}
+	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, countAllLinks, string(list), entity).Scan(&n)
 	})
 	return n, err
 }

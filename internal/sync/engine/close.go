@@ -54,6 +54,10 @@ func (c *cycle) closeSession(err error) {
 	default:
 		s.Result = ResultDone
 	}
+	if err == nil && c.newRules {
+		s.Message = c.ruled()
+		c.log.add("%s", s.Message)
+	}
 	if err == nil && c.missed > 0 {
 		s.Message = fmt.Sprintf("the audit found %d records that had changed without a word of the change feeds", c.missed)
 	}

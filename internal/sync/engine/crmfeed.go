@@ -162,6 +162,7 @@ func (r *runner) split(ctx context.Context, k feedKey, changes []remote.Change) 
 	}
 	out := map[int64][]remote.Change{}
 	for _, c := range changes {
+		r.guard.hear(c, linked[c.Item.ID], func(user int64) bool { return slices.Contains(owners[c.Item.Owner], user) })
 		to := slices.Concat(linked[c.Item.ID], owners[c.Item.Owner])
 		slices.Sort(to)
 		for _, u := range slices.Compact(to) {

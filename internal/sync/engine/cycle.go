@@ -50,6 +50,10 @@ type cycle struct {
 	// touched are the open issues whose records were decided anew.
 	touched map[IssueKey]bool
 	raised  map[IssueKey]bool
+	// ruleset names the rules by which records are compared now; newRules says that they
+	// are others than in the last cycle.
+	ruleset  string
+	newRules bool
 	// holds are the deletes that the guard holds.
 	holds holds
 	// unread are the issues of items that could not be read, until they are stored.
@@ -243,11 +247,15 @@ func (c *cycle) connect(ctx context.Context) error {
 		return stateFault("reading the deletes that are held", err)
 	}
 	c.holds = newHolds(held)
-	if c.hasher, err = c.e.Hasher(c.m.Org.Region); err != nil {
+	c.useContainer(c.replica.Container)
+	if err := c.startAnew(ctx); err != nil {
+		return err
+	}
+	c.newRules = c.replica.newRules(c.ruleset)
+	if c.hasher, err = c.e.Hasher(c.region()); err != nil {
 		return stateFault("reading the key", err)
 	}
-	c.useContainer(c.replica.Container)
-	return c.startAnew(ctx)
+	return nil
 }
 
 // useContainer sets the cycle to work on a container of the mailbox.
@@ -256,6 +264,7 @@ func (c *cycle) useContainer(at remote.Container) {
 	c.replica.Container = at
 	c.copies = c.box.Collection(c.entity, at)
 	c.policy = policyFor(c.entity, c.records.Capabilities().Mapping, c.copies.Capabilities().Mapping, c.rules)
+	c.ruleset = rulesOf(c.policy, c.records.Capabilities().Mapping, c.copies.Capabilities().Mapping, c.m.Org.Region)
 	if c.r.opts.Limits != nil {
 		c.policy.Guard = *c.r.opts.Limits
 	}
@@ -397,7 +406,7 @@ func (c *cycle) commit(ctx context.Context, read readTo) error {
 		}
 	}
 	rep := c.replica
-	rep.MailboxCursor, rep.FirstDone = read.mailbox, true
+	rep.MailboxCursor, rep.FirstDone, rep.Rules = read.mailbox, true, c.ruleset
 	rep.CRMUser, rep.MailboxID = c.m.User.CRMUser, c.m.User.MailboxID
 	rep.ConflictPolicy = c.policy.ConflictWords()
 	if now := c.e.Now(); read.listed || rep.Listed.IsZero() {

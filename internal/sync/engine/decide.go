@@ -37,7 +37,13 @@ func (c *cycle) decide(ctx context.Context, in *reconcile.Input) (reconcile.Plan
 	}
 	plan = reconcile.Guard(plan, reconcile.Guarded{
 		Links: linked, Limits: c.policy.Guard, Waiting: c.holds.waiting, Allowed: c.holds.decided(Allow),
+		NewRules: c.newRules,
 	})
+	if !c.r.planning {
+		if plan, err = c.r.guard.hold(ctx, c.entity, plan, c.holds.decided(Allow)); err != nil {
+			return plan, err
+		}
+	}
 	c.name(ctx, plan.Held)
 	return plan, nil
 }

@@ -99,6 +99,10 @@ type runner struct {
 	members []Member
 	book    *settings.Book
 	leases  *leaseKeeper
+	// guard limits the deletes of all users together. While planning, it is asked once all
+	// plans are made, so that it does not matter whose was made first.
+	guard    *runGuard
+	planning bool
 
 	mu       sync.Mutex
 	feeds    map[feedKey]*crmFeed
@@ -146,6 +150,7 @@ func (e *Engine) runner(ctx context.Context, opts Options) (*runner, error) {
 	}
 	return &runner{
 		e: e, opts: opts, members: all, book: settings.NewBook(set),
+		guard: newRunGuard(e, selected(all, opts.Users)),
 		feeds: map[feedKey]*crmFeed{}, broken: map[string]*Fault{}, answered: map[string]bool{},
 	}, nil
 }

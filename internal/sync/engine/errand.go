@@ -217,6 +217,8 @@ func (c *cycle) setOut(ctx context.Context, recover bool) error {
 		return err
 	}
 	switch {
+	case c.newRules:
+		return &Fault{Code: CodeIneffective, Doing: "the rules have changed since the last cycle: first crmsync sync run " + c.m.User.Email}
 	case c.replica.Off != "":
 		return &Fault{Code: CodeContainer, Doing: string(c.entity) + " are switched off: " + c.replica.Off}
 	case !c.isPrepared():

@@ -33,7 +33,8 @@ type UserPlan struct {
 	Differences []Difference
 	Err         error
 
-	hasher record.Hasher
+	hasher  record.Hasher
+	allowed map[reconcile.DeleteKey]bool
 }
 
 // Plan tells what Run would do for the same options, and writes nothing anywhere.
@@ -42,6 +43,7 @@ func (e *Engine) Plan(ctx context.Context, opts Options) ([]UserPlan, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.planning = true
 	members := selected(r.members, opts.Users)
 	plans := make([]UserPlan, len(members))
 	var wg sync.WaitGroup
@@ -54,7 +56,22 @@ func (e *Engine) Plan(ctx context.Context, opts Options) ([]UserPlan, error) {
 		})
 	}
 	wg.Wait()
+	for i := range plans {
+		if p := &plans[i]; p.Err == nil {
+			p.Plan, p.Err = r.guard.hold(ctx, p.Entity, p.Plan, p.allowed)
+			r.compare(p)
+		}
+	}
 	return plans, ctx.Err()
+}
+
+// compare compares a plan with the one that was kept, if one was.
+func (r *runner) compare(p *UserPlan) {
+	if kept, ok := r.opts.Kept[p.UserID]; ok && p.Err == nil {
+		if diffs, fault := p.since(kept); fault != nil {
+			p.Differences, p.Err = diffs, fault
+		}
+	}
 }
 
 func (r *runner) plan(ctx context.Context, m Member) UserPlan {
@@ -94,13 +111,7 @@ func (r *runner) plan(ctx context.Context, m Member) UserPlan {
 		return p
 	}
 	p.Plan, p.Err = c.decide(ctx, &in)
-	p.Waiting = c.holds.standing()
-	if p.Err != nil || c.kept == nil {
-		return p
-	}
-	if diffs, fault := p.since(*c.kept); fault != nil {
-		p.Differences, p.Err = diffs, fault
-	}
+	p.Waiting, p.allowed = c.holds.standing(), c.holds.decided(Allow)
 	return p
 }
 
@@ -120,6 +131,7 @@ func (c *cycle) foresee(ctx context.Context) error {
 		return nil
 	}
 	p := c.r.plan(ctx, c.m)
+	c.r.compare(&p)
 	c.session.Differences = p.Differences
 	return p.Err
 }

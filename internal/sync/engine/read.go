@@ -63,6 +63,9 @@ func (c *cycle) read(ctx context.Context) (reconcile.Input, readTo, error) {
 	if err := c.addRetries(ctx, &in); err != nil {
 		return in, readTo{}, err
 	}
+	if err := c.rehash(ctx, &in); err != nil {
+		return in, readTo{}, err
+	}
 	return in, readTo{mailbox: box.cursor, listed: crm.full && box.full}, nil
 }
 
@@ -115,7 +118,7 @@ func (c *cycle) readCRM(ctx context.Context) (sideRead, error) {
 		return sideRead{}, err
 	}
 	full = full || c.replica.otherOwner(c.m.User)
-	list := c.replica.listDue(c.m.User.ID, c.e.Now())
+	list := c.newRules || c.replica.listDue(c.m.User.ID, c.e.Now())
 	if !full && c.replica.FirstDone && !list {
 		return sideRead{changes: changes}, nil
 	}
@@ -124,7 +127,7 @@ func (c *cycle) readCRM(ctx context.Context) (sideRead, error) {
 	})
 	c.log.add("read all %d records of the CRM", len(feed.Changes))
 	got := sideRead{changes: append(slices.Clone(changes), feed.Changes...), full: true, empty: len(feed.Changes) == 0 && !c.replica.otherOwner(c.m.User)}
-	if list && !full {
+	if list && !full && !c.newRules {
 		got.told = idSetOf(changes)
 	}
 	return got, err
@@ -149,7 +152,7 @@ func (c *cycle) readMailbox(ctx context.Context) (sideRead, error) {
 		feed = remote.Feed{Changes: append(feed.Changes, rest.Changes...), Cursor: rest.Cursor}
 	}
 	lost := remote.Is(err, remote.ClassCursorLost)
-	if list := c.replica.listDue(c.m.User.ID, c.e.Now()); !lost && (err != nil || !list) {
+	if list := c.newRules || c.replica.listDue(c.m.User.ID, c.e.Now()); !lost && (err != nil || !list) {
 		return sideRead{changes: feed.Changes, cursor: feed.Cursor}, remoteFault(record.Mailbox, "reading the mailbox's changes", err)
 	}
 	if lost && c.replica.MailboxCursor != "" {
@@ -159,7 +162,7 @@ func (c *cycle) readMailbox(ctx context.Context) (sideRead, error) {
 	feed, err = c.copies.Changes(ctx, remote.Query{Stamps: !c.created, Progress: progress})
 	c.log.add("read all %d items of the mailbox", len(feed.Changes))
 	got := sideRead{changes: append(slices.Clone(told), feed.Changes...), cursor: feed.Cursor, full: true, empty: len(feed.Changes) == 0}
-	if !lost {
+	if !lost && !c.newRules {
 		got.told = idSetOf(told)
 	}
 	return got, remoteFault(record.Mailbox, "reading the mailbox", err)

@@ -45,6 +45,9 @@ type State interface {
 	LinksAfter(ctx context.Context, user int64, entity record.Entity, after string, n int) (links []reconcile.Link, next string, err error)
 	// CountLinks returns how many links are in the state Linked.
 	CountLinks(ctx context.Context, user int64, entity record.Entity) (int, error)
+	// CountAllLinks returns how many links in the state Linked the users of CRM connections
+	// have. It may take a while where there are millions.
+	CountAllLinks(ctx context.Context, connections []string, entity record.Entity) (int, error)
 	// LinkedUsers tells which users of a CRM connection have links, ended ones left
 	// out, to which of these records.
 	LinkedUsers(ctx context.Context, connection string, entity record.Entity, crmIDs []string) (map[string][]int64, error)
@@ -117,7 +120,8 @@ type Replica struct {
 	FirstDone bool
 	// Off says why the entity is switched off for the user; "" if it is on.
 	Off string
-	// Rules is the hash of the rules by which the entity was last reconciled.
+	// Rules names the rules by which the entity was last reconciled; "" if that is not
+	// known.
 	Rules string
 	// AuditAfter is where the audit of links goes on, Audited when it last took place;
 	// Listed is when all records of both sides were last read.
