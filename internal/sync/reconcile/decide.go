@@ -93,6 +93,8 @@ func (p *planner) keepCopy(l *Link, c, m *item) bool {
 		p.end(l, Unlinked, "out of scope in the CRM; a person decided to keep the mailbox item: both stay as they are")
 	case is(c, Deleted) && m == nil:
 		p.need(mailbox, l.Mailbox.ID)
+	case is(c, Deleted) && is(m, Present) && !p.open[crm]:
+		p.end(l, Unlinked, "deleted in the CRM; a person decided to keep the mailbox item")
 	case is(c, Deleted) && is(m, Present):
 		p.bury(l, "deleted in the CRM; a person decided to keep the mailbox item")
 		p.create(m, Half{Op: l.Mailbox.Op}, "deleted in the CRM; a person decided to create it again from the mailbox")
