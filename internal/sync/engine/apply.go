@@ -521,6 +521,9 @@ func (c *cycle) moved(o reconcile.Operation, op record.OpID, res remote.WriteRes
 	}
 	h := l.Half(o.Side)
 	h.ID, h.Version, h.Op = res.ID, res.Version, op
+	if o.Kind == reconcile.Delete {
+		h.Version = o.Link.Half(o.Side).Version // no answer tells the version of what is gone
+	}
 	if res.Fields != nil {
 		// The server may have kept something other than it was sent.
 		now := c.hasher.Record(c.read1(o.Side, remote.Item{Fields: res.Fields}))

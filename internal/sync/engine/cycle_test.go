@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/crmsync/crmsync/internal/sync/engine"
 	"github.com/crmsync/crmsync/internal/sync/mapping"
@@ -451,4 +452,27 @@ func TestCarriedOverIsNoEdit(t *testing.T) {
 	}
 	w.equal()
 	w.quiet()
+}
+
+// A tombstone is as old as the end of its link, not as the link.
+func TestTombstoneOfAnOldLink(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, memory.Options{}, memory.Options{})
+	ids := w.seed(0, 3)
+	w.ok()
+	w.clock.pass(40 * 24 * time.Hour)
+	w.ok()
+	w.crm.DeleteItem(ids[0])
+	w.mail.DeleteItem(w.copyOf(0, ids[1]).ID)
+	w.crm.DeleteItem(ids[1])
+	w.ok()
+	links, err := w.store.Links(t.Context(), w.users[0].ID, record.Contacts)
+	if err != nil || len(links) != 3 {
+		t.Fatalf("%d links are remembered, %v", len(links), err)
+	}
+	w.clock.pass(31 * 24 * time.Hour)
+	w.ok()
+	if links, err = w.store.Links(t.Context(), w.users[0].ID, record.Contacts); err != nil || len(links) != 1 {
+		t.Errorf("%d links are remembered after their time, %v", len(links), err)
+	}
 }

@@ -195,6 +195,7 @@ func TestUndoCreates(t *testing.T) {
 	if rep.Session.DeletedCRM != 5 || rep.Session.DeletedMailbox != 4 || len(rep.Refused) != 1 {
 		t.Fatalf("%+v %+v", rep.Session, rep.Refused)
 	}
+	w.mail.ExpireCursors() // the mailbox tells of everything just when the CRM tells of the deletes
 	w.ok()
 	w.quiet()
 	if n := len(w.crm.Items()); n != 10 {

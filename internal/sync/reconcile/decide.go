@@ -158,8 +158,8 @@ func (p *planner) decideDeletedCopy(l *Link, c *item) {
 	}
 }
 
-// decideUnlinked is for a pair that is left alone. One whose CRM record was gone when
-// its mailbox item was brought back waits for the record.
+// decideUnlinked is for a pair that is left alone. One whose CRM record was taken back, or
+// was gone when its mailbox item was brought back, waits for the record.
 func (p *planner) decideUnlinked(l *Link, c, m *item) {
 	waits := l.CRM.Version == Awaited && l.Mailbox.ID != ""
 	switch {

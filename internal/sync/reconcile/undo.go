@@ -18,8 +18,8 @@ import (
 //   - An update: the fields that it wrote get their old values. The base of that side
 //     moves with them and the other side's does not, so the two sides knowingly differ
 //     until somebody edits the field.
-//   - A create: the item is deleted. In the mailbox the link stays, unlinked, as after a
-//     delete by its owner; in the CRM it ends.
+//   - A create: the item is deleted and the link stays, unlinked, so that the other side's
+//     item is not taken for a new one.
 //   - A delete: the item is created again, and linked with the other side's if that
 //     exists and is in scope. If not, the link waits for it: Link.CRM.Version says Awaited.
 //     What was linked with another item since is refused.
@@ -231,9 +231,9 @@ func (u *undoer) remove(ref Ref, it Change, w Image) (Operation, string) {
 	o.Link.Half(ref.Side).Version = it.Version
 	if o.Link.State == Linked {
 		o.Link.State = Unlinked
-		if ref.Side == record.CRM {
-			o.Link.State = Ended
-		}
+	}
+	if ref.Side == record.CRM && o.Link.State == Unlinked {
+		o.Link.CRM.Version = Awaited
 	}
 	return o, ""
 }
