@@ -193,7 +193,7 @@ func TestAdministrationFieldsArePinned(t *testing.T) {
 		got     []string
 		want    string
 	}{
-		{"connection list", ui.Names(connectionFields), "name kind auth endpoint tokenEndpoint tenant clientId username secret token certificate stampField appId usedBy"},
+		{"connection list", ui.Names(connectionDetails), "name kind auth endpoint tokenEndpoint tenant clientId username secret token certificate stampField appId usedBy refuses refusesSince requestsUsed requestsAllowed requestsReserved requestsTold"},
 		{"org list", ui.Names(orgFields), "name state default crm mail access region createInCrm users"},
 		{"org enable", ui.Names(orgRowFields), "org result code message"},
 		{"settings show", ui.Names(settingFields), "user org key value origin allowed meaning"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/crmsync/crmsync/internal/commands/ui"
 	"github.com/crmsync/crmsync/internal/sync/admin"
+	"github.com/crmsync/crmsync/internal/sync/engine"
 	"github.com/crmsync/crmsync/internal/sync/roster"
 )
 
@@ -23,13 +24,23 @@ func newConnection(app *App) *cobra.Command {
 	)
 }
 
-// usedConnection is a connection with the organizations that use it.
+// usedConnection is a connection with the organizations that use it, and what the cycles
+// have learnt of it.
 type usedConnection struct {
 	roster.Connection
 	UsedBy []string
+	Health engine.Health
 }
 
-// connectionFields are the fields of connection list and show.
+// told is something that a connection's system told, or nothing if it never did.
+func (c usedConnection) told(v any) any {
+	if c.Health.Usage.Limit == 0 {
+		return nil
+	}
+	return v
+}
+
+// connectionFields are what a connection was made of, and who uses it.
 var connectionFields = []ui.Field[usedConnection]{
 	{Name: "name", Of: func(c usedConnection) any { return c.Name }},
 	{Name: "kind", Of: func(c usedConnection) any { return c.Kind }},
@@ -47,6 +58,17 @@ var connectionFields = []ui.Field[usedConnection]{
 	{Name: "usedBy", Of: func(c usedConnection) any { return c.UsedBy }},
 }
 
+// connectionDetails are the fields of connection list and show: besides, what the cycles
+// have learnt.
+var connectionDetails = slices.Concat(connectionFields, []ui.Field[usedConnection]{
+	{Name: "refuses", Of: func(c usedConnection) any { return strings.TrimSpace(c.Health.Code + " " + c.Health.Message) }, Sparse: true},
+	{Name: "refusesSince", Of: func(c usedConnection) any { return c.Health.Since }, Sparse: true},
+	{Name: "requestsUsed", Of: func(c usedConnection) any { return c.told(c.Health.Usage.Used) }, Sparse: true},
+	{Name: "requestsAllowed", Of: func(c usedConnection) any { return c.told(c.Health.Usage.Limit) }, Sparse: true},
+	{Name: "requestsReserved", Of: func(c usedConnection) any { return c.told(c.Health.Usage.Reserve) }, Wide: true},
+	{Name: "requestsTold", Of: func(c usedConnection) any { return c.Health.Usage.At }, Wide: true},
+})
+
 // reference shows where a secret is found, but of a command only its first word: the
 // rest may say too much.
 func reference(ref string) string {
@@ -62,10 +84,15 @@ func reference(ref string) string {
 }
 
 // used joins connections with the organizations that use them.
-func used(list []roster.Connection, orgs []roster.Organization) []usedConnection {
+func used(list []roster.Connection, orgs []roster.Organization, health []engine.Health) []usedConnection {
 	all := make([]usedConnection, len(list))
 	for i, c := range list {
 		all[i].Connection = c
+		for _, h := range health {
+			if h.Connection == c.Name {
+				all[i].Health = h
+			}
+		}
 		for _, o := range orgs {
 			if o.CRM == c.Name || o.Mail == c.Name {
 				all[i].UsedBy = append(all[i].UsedBy, o.Name)
@@ -207,7 +234,7 @@ func newConnectionList(app *App, run func(context.Context, *App, connectionListO
 			return run(cmd.Context(), app, opts)
 		},
 	}
-	opts.addFlags(cmd, ui.Names(connectionFields))
+	opts.addFlags(cmd, ui.Names(connectionDetails))
 	return cmd
 }
 
@@ -216,7 +243,7 @@ func runConnectionList(ctx context.Context, app *App, opts connectionListOptions
 	if err != nil {
 		return err
 	}
-	return app.print(&opts.outputOptions, ui.List(connectionFields, all))
+	return app.print(&opts.outputOptions, ui.List(connectionDetails, all))
 }
 
 // connections reads the connections with the organizations that use them.
@@ -233,7 +260,11 @@ func (app *App) connections(ctx context.Context) ([]usedConnection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return used(list, orgs), nil
+	health, err := st.Health(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return used(list, orgs, health), nil
 }
 
 type connectionShowOptions struct {
@@ -261,7 +292,7 @@ func newConnectionShow(app *App, run func(context.Context, *App, connectionShowO
 			return run(cmd.Context(), app, opts)
 		},
 	}
-	opts.addFlags(cmd, ui.Names(connectionFields))
+	opts.addFlags(cmd, ui.Names(connectionDetails))
 	return cmd
 }
 
@@ -274,7 +305,7 @@ func runConnectionShow(ctx context.Context, app *App, opts connectionShowOptions
 	if i < 0 {
 		return noConnection(opts.name)
 	}
-	return app.print(&opts.outputOptions, ui.One(connectionFields, all[i]))
+	return app.print(&opts.outputOptions, ui.One(connectionDetails, all[i]))
 }
 
 // noConnection is the error of a name that no connection has.

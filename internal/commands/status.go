@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,8 @@ type standing struct {
 	Failures    int
 	Reason      string
 	Fix         string
+	// refused: a connection refuses everyone.
+	refused bool
 }
 
 // statusFields are the fields of status.
@@ -41,8 +44,9 @@ var statusFields = []ui.Field[standing]{
 	{Name: "fix", Of: func(s standing) any { return s.Fix }, Sparse: true},
 }
 
-// late is after how long without a success an active user needs a look.
-const late = 24 * time.Hour
+// late is after how long without a success an active user needs a look: when two cycles
+// have come to nothing.
+const late = 2 * engine.Interval
 
 // statusRows is how many users status shows on its screen.
 const statusRows = 15
@@ -88,7 +92,11 @@ func runStatus(ctx context.Context, app *App, opts statusOptions) error {
 	if err != nil {
 		return err
 	}
-	list, err := standings(members(users, orgs), app.Now(), func(user int64) (engine.Session, error) {
+	health, err := st.Health(ctx)
+	if err != nil {
+		return err
+	}
+	list, err := standings(members(users, orgs), refusals(orgs, health), app.Now(), func(user int64) (engine.Session, error) {
 		sessions, err := st.Sessions(ctx, user, 1)
 		if err != nil || len(sessions) == 0 {
 			return engine.Session{}, err
@@ -103,7 +111,7 @@ func runStatus(ctx context.Context, app *App, opts statusOptions) error {
 		if err != nil {
 			return err
 		}
-		return app.screen(list, orgs, last)
+		return app.screen(list, orgs, health, last)
 	}
 	return app.print(&opts.outputOptions, ui.List(statusFields, list))
 }
@@ -119,9 +127,22 @@ func (o *outputOptions) screen(cfg *config.Config) bool {
 	return oneOf(format, "", "table") && len(o.fields) == 0 && o.jq == "" && o.template == ""
 }
 
-// standings derives where users stand; those who need a person come first. last finds
-// a user's last session.
-func standings(ms []member, now time.Time, last func(user int64) (engine.Session, error)) ([]standing, error) {
+// refusals returns by organization the connection that refuses us as a whole.
+func refusals(orgs []roster.Organization, health []engine.Health) map[string]engine.Health {
+	out := map[string]engine.Health{}
+	for _, h := range health {
+		for _, o := range orgs {
+			if h.Code != "" && (o.CRM == h.Connection || o.Mail == h.Connection) {
+				out[o.Name] = h
+			}
+		}
+	}
+	return out
+}
+
+// standings derives where users stand; those who need a person come first. refuses are
+// the connections that refuse us, by organization; last finds a user's last session.
+func standings(ms []member, refuses map[string]engine.Health, now time.Time, last func(user int64) (engine.Session, error)) ([]standing, error) {
 	list := make([]standing, len(ms))
 	for i, m := range ms {
 		s := standing{
@@ -137,7 +158,12 @@ func standings(ms []member, now time.Time, last func(user int64) (engine.Session
 					return nil, err
 				}
 			}
-			s.Reason, s.Fix = concern(m, session, now)
+			if h, ok := refuses[m.Org]; ok {
+				s.Reason, s.Fix = refusal(h, now), "crmsync connection show "+h.Connection
+				s.refused = true
+			} else {
+				s.Reason, s.Fix = concern(m, session, now)
+			}
 		}
 		list[i] = s
 	}
@@ -199,7 +225,7 @@ func (s standing) rank() int {
 	switch {
 	case s.Effective == "disabled":
 		return 3
-	case s.Effective != roster.Active:
+	case s.Effective != roster.Active, s.refused:
 		return 0
 	case s.Reason != "" && (s.Issues == 0 || s.Held > 0):
 		return 1
@@ -209,8 +235,65 @@ func (s standing) rank() int {
 	return 4
 }
 
+// refusal says that a connection refuses us, since when and why.
+func refusal(h engine.Health, now time.Time) string {
+	return fmt.Sprintf("connection %s has refused us for %s: %s %s", h.Connection, ui.Short(now.Sub(h.Since)), h.Code, h.Message)
+}
+
+// cause is what users have in common who need the same.
+func (s standing) cause() string {
+	if s.Effective != roster.Active {
+		return s.Effective
+	}
+	if i := strings.Index(s.Reason, ": CS"); i >= 0 {
+		return s.Reason[:min(i+len(": CS0000"), len(s.Reason))]
+	}
+	return strings.ReplaceAll(s.Fix, s.User, "USER")
+}
+
+// grouped puts users with the same cause together, in the order of the list.
+func grouped(list []standing) [][]standing {
+	var groups [][]standing
+	at := map[string]int{}
+	for _, s := range list {
+		c := s.cause()
+		i, ok := at[c]
+		if !ok {
+			i = len(groups)
+			at[c] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], s)
+	}
+	return groups
+}
+
+// fixOf is the one command that helps a group: where a selection can say whom, for all of
+// them, else for the first, who stands for the others.
+func fixOf(group []standing) string {
+	s := group[0]
+	switch cause, suspended := strings.CutPrefix(s.Effective, "suspended: "); {
+	case len(group) == 1:
+	case suspended:
+		return "crmsync check all --sync suspended:" + cause
+	case s.Effective == "disabled":
+		return "crmsync sync enable --sync disabled"
+	}
+	return s.Fix
+}
+
+// budgets draws how much of their budgets the connections have used.
+func (app *App) budgets(page *ui.Page, health []engine.Health) {
+	for _, h := range health {
+		if h.Usage.Limit > 0 {
+			page.Text("connection %s: %d of %d requests used, %d kept for others (told %s)",
+				h.Connection, h.Usage.Used, h.Usage.Limit, h.Usage.Reserve, ui.Relative(h.Usage.At, app.Now()))
+		}
+	}
+}
+
 // screen draws status for a person: the counts, then those who need something.
-func (app *App) screen(list []standing, orgs []roster.Organization, last []engine.Session) error {
+func (app *App) screen(list []standing, orgs []roster.Organization, health []engine.Health, last []engine.Session) error {
 	byState := map[string]int{}
 	var states []string
 	issues, held := 0, 0
@@ -241,6 +324,7 @@ func (app *App) screen(list []standing, orgs []roster.Organization, last []engin
 	if len(last) > 0 {
 		page.Text("last cycle %s: %s, %s", ui.Relative(last[0].Started, app.Now()), last[0].User, sessionResult(last[0]))
 	}
+	app.budgets(page, health)
 	for _, o := range orgs {
 		if !o.Enabled {
 			page.Text("organization %s is disabled: crmsync org enable %s", o.Name, o.Name)
@@ -259,12 +343,16 @@ func (app *App) screen(list []standing, orgs []roster.Organization, last []engin
 		return page.Err()
 	}
 	page.Blank()
-	shown := need[:min(len(need), statusRows)]
-	for _, s := range shown {
-		page.Entry(s.User, s.Effective, s.Reason, s.Fix)
+	groups := grouped(need)
+	for _, g := range groups[:min(len(groups), statusRows)] {
+		name := g[0].User
+		if len(g) > 1 {
+			name = fmt.Sprintf("%s and %d more", name, len(g)-1)
+		}
+		page.Entry(name, g[0].Effective, g[0].Reason, fixOf(g))
 	}
-	if len(need) > len(shown) {
-		page.Text("and %d more: crmsync status -o wide", len(need)-len(shown))
+	if n := len(groups) - statusRows; n > 0 {
+		page.Text("and %s more: crmsync status -o wide", count(n, "cause"))
 	}
 	return page.Err()
 }

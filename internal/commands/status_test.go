@@ -1,11 +1,13 @@
 package commands
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/crmsync/crmsync/internal/sync/engine"
+	"github.com/crmsync/crmsync/internal/sync/remote"
 	"github.com/crmsync/crmsync/internal/sync/roster"
 )
 
@@ -85,7 +87,7 @@ func TestStatusScreenAfterAFailure(t *testing.T) {
 	if !strings.Contains(out, "\n    crmsync check all ann@example.com\n") {
 		t.Errorf("the command has no line of its own:\n%s", out)
 	}
-	if said := strings.Join(strings.Fields(out), " "); !strings.Contains(said, "ann@example.com active: the first cycle failed: CS2204 ") || !strings.Contains(said, "the feed is silent") {
+	if said := strings.Join(strings.Fields(out), " "); !strings.Contains(said, "ann@example.com and 1 more active: the first cycle failed: CS2204 ") || !strings.Contains(said, "the feed is silent") {
 		t.Errorf("the reason is not whole:\n%s", out)
 	}
 	for line := range strings.Lines(out) {
@@ -96,5 +98,48 @@ func TestStatusScreenAfterAFailure(t *testing.T) {
 	table, _ := h.run(exitOK, "status", "--fields", "user,reason,fix")
 	if !strings.Contains(table, "the first cycle failed: CS2204") {
 		t.Errorf("in a pipe it says\n%s", table)
+	}
+}
+
+// A connection that refuses everyone leads status, with the time since when and one
+// command for all of its users; who needs the same is named together.
+func TestStatusGroupsByCause(t *testing.T) {
+	t.Parallel()
+	orgs := []roster.Organization{{Name: "A", CRM: "sf", Mail: "m365", Enabled: true}, {Name: "B", CRM: "sf2", Mail: "m365-2", Enabled: true}}
+	health := []engine.Health{
+		{Connection: "sf", Code: engine.CodeConnection, Message: "consent withdrawn", Since: noon.Add(-3 * time.Hour)},
+		{Connection: "sf2", Usage: remote.Usage{Used: 81, Limit: 100, Reserve: 20, At: noon}},
+	}
+	ok := func(email, org string) roster.User {
+		return roster.User{Email: email, Org: org, Sync: roster.Enabled, LastStart: noon, LastSuccess: noon}
+	}
+	revoked := func(email string) roster.User {
+		u := ok(email, "B")
+		u.Sync, u.Cause, u.Reason = roster.Suspended, roster.CauseAuthorization, "no license"
+		return u
+	}
+	users := []roster.User{ok("ann", "A"), revoked("bob"), ok("cid", "B"), ok("dan", "A"), revoked("eve")}
+	list, err := standings(members(users, orgs), refusals(orgs, health), noon, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, g := range grouped(list) {
+		var who []string
+		for _, s := range g {
+			who = append(who, s.User)
+		}
+		got = append(got, strings.Join(who, " ")+": "+fixOf(g))
+	}
+	want := []string{
+		"ann dan: crmsync connection show sf",
+		"bob eve: crmsync check all --sync suspended:authorization",
+		"cid: ",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if r := list[0].Reason; r != "connection sf has refused us for 3h: CS2205 consent withdrawn" {
+		t.Errorf("reason %q", r)
 	}
 }

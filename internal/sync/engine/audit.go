@@ -94,7 +94,7 @@ func (r *runner) pickAudits(ctx context.Context, jobs []job) {
 		if len(ids) == 0 {
 			continue
 		}
-		crm, err := r.e.Systems.CRM(ctx, conn)
+		crm, err := r.openCRM(ctx, conn)
 		if err != nil {
 			continue // each cycle meets the same error and says so
 		}

@@ -219,11 +219,11 @@ func (c *cycle) connect(ctx context.Context) error {
 	if c.m.User.CRMUser == "" || c.m.User.MailboxID == "" {
 		return &Fault{Code: CodeUnresolvable, Doing: "the user has no CRM user id or no mailbox id"}
 	}
-	if c.crm, err = c.e.Systems.CRM(ctx, c.m.Org.CRM); err != nil {
-		return remoteFault(record.CRM, "opening the CRM", err)
+	if c.crm, err = c.r.openCRM(ctx, c.m.Org.CRM); err != nil {
+		return err
 	}
-	if c.mail, err = c.e.Systems.Mail(ctx, c.m.Org.Mail); err != nil {
-		return remoteFault(record.Mailbox, "opening the mailbox connection", err)
+	if c.mail, err = c.r.openMail(ctx, c.m.Org.Mail); err != nil {
+		return err
 	}
 	if c.rules, err = c.r.rules(c.m, c.entity); err != nil {
 		return err

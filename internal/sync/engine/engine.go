@@ -104,6 +104,7 @@ type runner struct {
 	guard    *runGuard
 	planning bool
 
+	opening  sync.Mutex // one opens a connection, the others hear what came of it
 	mu       sync.Mutex
 	feeds    map[feedKey]*crmFeed
 	broken   map[string]*Fault // connections that refuse us as a whole

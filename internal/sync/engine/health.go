@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote"
 )
 
@@ -64,6 +65,28 @@ func (r *runner) refused(connection string, err error) {
 	if r.broken[connection] == nil {
 		r.broken[connection] = f
 	}
+}
+
+// openCRM opens the CRM behind a connection, unless the connection has refused this run.
+func (r *runner) openCRM(ctx context.Context, name string) (remote.CRM, error) {
+	return opened(r, name, record.CRM, func() (remote.CRM, error) { return r.e.Systems.CRM(ctx, name) })
+}
+
+// openMail does the same with a mail system.
+func (r *runner) openMail(ctx context.Context, name string) (remote.Mail, error) {
+	return opened(r, name, record.Mailbox, func() (remote.Mail, error) { return r.e.Systems.Mail(ctx, name) })
+}
+
+func opened[S any](r *runner, name string, side record.Side, open func() (S, error)) (s S, err error) {
+	r.opening.Lock()
+	defer r.opening.Unlock()
+	if f := r.brokenBy(name); f != nil {
+		return s, f
+	}
+	s, err = open()
+	err = remoteFault(side, "opening connection "+name, err)
+	r.refused(name, err)
+	return s, err
 }
 
 // brokenBy returns why a connection is left alone in this run; nil if it is not.

@@ -132,3 +132,30 @@ func TestAConnectionThatRefuses(t *testing.T) {
 		})
 	}
 }
+
+// A connection that cannot even be opened is tried once in a run.
+func TestAConnectionThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 6, memory.Options{}, memory.Options{})
+	u := &unopened{world: w}
+	sessions, err := w.engine(func(c *engine.Config) { c.Systems = u }).
+		Run(t.Context(), engine.Options{Due: true, Trigger: engine.TriggerSchedule, Parallel: 4})
+	if err != nil || len(sessions) != 6 || u.opened.Load() != 1 {
+		t.Fatalf("%d sessions, opened %d times, %v", len(sessions), u.opened.Load(), err)
+	}
+	for _, s := range sessions {
+		if s.Code != engine.CodeConnection {
+			t.Errorf("%s %s: %s", s.Result, s.Code, s.Message)
+		}
+	}
+}
+
+type unopened struct {
+	*world
+	opened atomic.Int64
+}
+
+func (u *unopened) CRM(context.Context, string) (remote.CRM, error) {
+	u.opened.Add(1)
+	return nil, &remote.Error{Class: remote.ClassConnection, Message: "the secret is wrong"}
+}

@@ -36,7 +36,7 @@ func (r *runner) probe(ctx context.Context, jobs []job, sessions []Session) []jo
 	}
 	r.pickAudits(ctx, ready)
 	for conn, places := range probes {
-		mail, err := r.e.Systems.Mail(ctx, conn)
+		mail, err := r.openMail(ctx, conn)
 		if err != nil {
 			continue // each cycle meets the same error and says so
 		}
