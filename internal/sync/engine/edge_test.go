@@ -299,3 +299,24 @@ func TestReplayOfADeletedItem(t *testing.T) {
 		})
 	}
 }
+
+// What was moved out of our folder was not deleted: the policy to make copies again does
+// not make a second one, and the item is linked again when it is moved back.
+func TestMovedAwayIsNotRecreated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, memory.Options{}, memory.Options{})
+	w.set(0, "deletes.from_mailbox", "recreate")
+	ids := w.seed(0, 3)
+	w.ok()
+	away := w.copyOf(0, ids[0]).ID
+	w.mail.MoveItem(away, w.mail.Folder("box0", memory.DefaultFolder))
+	w.ok()
+	w.crm.EditItem(ids[0], mapping.Fields{"Title": record.Text("x")})
+	if s := w.ok(); s.CreatedMailbox != 0 {
+		t.Fatalf("counts: %+v\n%s", s.Counts, s.Log)
+	}
+	w.mail.MoveItem(away, w.folder(0))
+	w.ok()
+	w.equal()
+	w.quiet()
+}

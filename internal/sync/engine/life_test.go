@@ -230,7 +230,7 @@ func (h *history) befall() {
 	case 9:
 		h.toggle(user)
 	case 10:
-		if h.forgetful() && len(h.snapshots) > 0 {
+		if h.forgetful() && h.unchanged() && len(h.snapshots) > 0 {
 			h.rewind()
 		}
 	case 11:

@@ -185,6 +185,9 @@ func (p *planner) decideUnlinked(l *Link, c, m *item) {
 			p.need(mailbox, l.Mailbox.ID) // it may only have been unlinked
 			return
 		}
+		if is(m, OutOfScope) {
+			return // it was moved away, and may be moved back
+		}
 		p.create(c, l.CRM, "changed in the CRM since it was deleted in the mailbox; the policy is to create it again")
 	}
 }

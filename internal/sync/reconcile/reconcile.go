@@ -34,7 +34,7 @@ package reconcile
 //     record is then created again on the side that lost it, in the CRM too whatever the
 //     policy; and one that is out of scope is unlinked.
 //   - An unlinked pair stays apart until its mailbox item is back, or until the CRM
-//     record changes while the policy is to recreate. One whose mailbox item was brought
+//     record changes while the policy is to recreate; not if it was only moved away. One whose mailbox item was brought
 //     back by taking a delete back waits for its CRM record, and is linked once that is
 //     back too.
 //   - A link that ended absorbs what its items still report. If one of them is truly

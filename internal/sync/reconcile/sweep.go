@@ -51,7 +51,7 @@ func (p *planner) readStamp(it *item) {
 		p.find(NotAllowed, it, []string{s.Other}, "the record that its stamp names is out of scope")
 	case l == nil:
 		free()
-	case l.State == Linked && late:
+	case l.State == Linked && late && l.Half(sides[it.side]).Op != s.Op: // else it is a copy of what was adopted
 		p.twins[l.CRM.ID] = append(p.twins[l.CRM.ID], it)
 	case l.State == Linked:
 		p.unstamp(it) // a person's copy
