@@ -10,6 +10,7 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/mapping"
 	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote"
+	"github.com/crmsync/crmsync/internal/sync/remote/faulty"
 	"github.com/crmsync/crmsync/internal/sync/remote/memory"
 )
 
@@ -180,6 +181,44 @@ func TestMergeKeepsAllUntilTheFoldIsDone(t *testing.T) {
 			w.through = nil
 			w.ok()
 		})
+	}
+}
+
+// A stamp may be all that tells whose copy an item is, and before the first cycle has
+// come to its end nobody knows what is linked: then nothing is merged.
+func TestMergeNeedsToKnowTheLinks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, memory.Options{}, memory.Options{})
+	id := w.crm.CreateItem("u0", contact("Ann", "Lee", "Email", "ann@example.net"))
+	w.seed(0, 2)
+	w.ok()
+	w.mail.CreateItem(w.folder(0), named("Ann", "Lee", "ann@example.net", "jobTitle", "CTO"))
+	w.crm.ChangeOwner(id, "u9")
+	w.loseState()
+	w.faults.Set(onMethod("changes", faulty.Fault{Kind: faulty.Reset}))
+	w.run()
+	w.faults.Set(nil)
+	if s, results := w.merge(engine.MergeOptions{}); s.Code != engine.CodeIneffective || len(results) != 0 {
+		t.Fatalf("after a first cycle that failed: %+v %+v", s, results)
+	}
+	w.ok(withoutLeave)
+	s, results := w.merge(engine.MergeOptions{})
+	if s.UpdatedMailbox+s.DeletedMailbox != 0 || len(results) != 1 || results[0].Code != engine.CodeUnmergeable || !strings.HasPrefix(results[0].Message, "one of them bears the stamp") {
+		t.Fatalf("%+v\n%+v", s, results)
+	}
+}
+
+// A server's refusal is told as such.
+func TestMergeRefusedByTheServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, memory.Options{}, memory.Options{})
+	w.crm.CreateItem("u0", contact("Ann", "Lee", "Email", "ann@example.net"))
+	w.ok()
+	w.mail.CreateItem(w.folder(0), named("Ann", "Lee", "ann@example.net", "jobTitle", "CTO"))
+	w.ok(withoutLeave)
+	w.faults.Set(onMethod("apply", faulty.Fault{Kind: faulty.OneItem}))
+	if s, results := w.merge(engine.MergeOptions{}); s.DeletedMailbox != 0 || len(results) != 1 || results[0].Result != engine.ResultFailed || results[0].Code != engine.CodeItemRefused {
+		t.Fatalf("%+v\n%+v", s, results)
 	}
 }
 

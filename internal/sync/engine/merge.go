@@ -191,7 +191,7 @@ func (m *merge) then(ctx context.Context, v *View, done []OpResult) (reconcile.P
 			}
 		}
 		how, refused := reconcile.Merge(v.c.alone(record.Mailbox), g)
-		if refused != "" || how.Keep.ID != r.Kept || len(how.Set) > 0 || len(how.Away) != len(r.Away) {
+		if refused != "" || len(how.Set) > 0 || len(how.Away) != len(r.Away) {
 			r.fail(CodeChanged, "one of them changed while they were being merged; none was put away")
 			continue
 		}

@@ -82,6 +82,11 @@ func TestDuplicates(t *testing.T) {
 			person("Ann Lee", "", co, "ACME"), person("Ann Lee", "", co, "Initech")), ""},
 		"name and company, other birthdays": {people(
 			person("Ann Lee", "", co, "ACME", born, "1980-02-03"), person("Ann Lee", "", co, "ACME", born, "1999-02-03")), "(a)(b)"},
+		"address and name, other birthdays": {people(
+			person("Ann Lee", "", emails, "ann@example.net", born, "1980-02-03"), person("Ann Lee", "", emails, "ann@example.net", born, "1999-02-03")), "(a)(b)"},
+		"two pairs and what joins them": {people(
+			person("Ann Lee", "", emails, "1@example.net"), person("Ann Lee", "", emails, "2@example.net"),
+			person("Ann Lee", "", emails, "1@example.net,3@example.net"), person("Ann Lee", "", emails, "2@example.net,3@example.net")), "abcd"},
 		"three in a row": {people(
 			person("Ann Lee", "", emails, "1@example.net"), person("Ann Lee", "", emails, "1@example.net,2@example.net"),
 			person("Ann Lee", "", emails, "2@example.net")), "abc"},
