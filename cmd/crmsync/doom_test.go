@@ -35,10 +35,15 @@ func testApp() *commands.App {
 		n.base = d
 	}
 	failDisk()
-	app := newApp(n)
+	now := time.Now
 	if ahead, err := time.ParseDuration(os.Getenv(clockAhead)); err == nil {
-		app.Now = func() time.Time { return time.Now().Add(ahead) }
+		now = func() time.Time { return time.Now().Add(ahead) }
 	}
+	if b := newBadNet(transport.NewBase(), now); b != nil {
+		n.base = b
+	}
+	app := newApp(n)
+	app.Now = now
 	return app
 }
 

@@ -99,6 +99,13 @@ func TestInterrupted(t *testing.T) {
 // attack runs a scenario undisturbed, then again and again with something that happens to
 // the program at every so many of its points.
 func attack(t *testing.T, s scenario, every int, disturbed func(w *world, at int) (points []string)) {
+	t.Helper()
+	attackFrom(t, s, 1, every, disturbed)
+}
+
+// attackFrom begins at a later point than the first.
+func attackFrom(t *testing.T, s scenario, first, every int, disturbed func(w *world, at int) (points []string)) {
+	t.Helper()
 	command := s.command
 	if command == nil {
 		command = cycle
@@ -110,11 +117,11 @@ func attack(t *testing.T, s scenario, every int, disturbed func(w *world, at int
 	points := w.doomed(0, command...)
 	want, report := w.contents(), w.report(s)
 	struck := 0
-	for at := 1; at <= len(points); at += every {
+	for at := first; at <= len(points); at += every {
 		w.restore(start)
 		reached := disturbed(w, at)
 		if len(reached) < at {
-			continue // it took fewer steps this time
+			break // it took fewer steps this time
 		}
 		struck++
 		last := fmt.Sprintf("struck at point %d, %s", at, reached[at-1])
@@ -133,7 +140,7 @@ func attack(t *testing.T, s scenario, every int, disturbed func(w *world, at int
 		}
 	}
 	must(t, openStore(t, w.state).Check(t.Context()))
-	t.Logf("struck at %d of %d points", struck, len(points))
+	t.Logf("struck %d times in %d points", struck, len(points))
 }
 
 // A person edits what the program had just written, or was about to, when it was killed.
