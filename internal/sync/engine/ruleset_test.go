@@ -60,6 +60,11 @@ func TestNewRulesHoldEveryDelete(t *testing.T) {
 		!strings.Contains(s.Message, "the rules have changed") || !strings.Contains(s.Message, "1 deletes are held") {
 		t.Fatalf("%s %+v\n%s", s.Message, s.Counts, s.Log)
 	}
+	for _, line := range []string{"read all 19 records of the CRM", "read all 20 items of the mailbox"} {
+		if !strings.Contains(s.Log, line) {
+			t.Fatalf("not %s:\n%s", line, s.Log)
+		}
+	}
 	if d := w.held(0)[ids[4]]; d.By != reconcile.HeldByRules {
 		t.Fatalf("%+v", d)
 	}
@@ -156,6 +161,11 @@ func TestRegionChange(t *testing.T) {
 				t.Errorf("the number that was cleared is %v", phones)
 			}
 			w.quiet()
+			w.mail.EditItem(w.copyOf(0, ids[6]).ID, mapping.Fields{"mobilePhone": record.Text("030 666")})
+			w.crm.Touch(ids[6])
+			if s := w.ok(); s.Conflicts != 0 || s.UpdatedCRM != 1 {
+				t.Errorf("an edit afterwards: %+v\n%s", s.Counts, s.Log)
+			}
 		})
 	}
 }
