@@ -430,6 +430,12 @@ func TestOutcomeOfACycle(t *testing.T) {
 			engine.Outcome{NextDue: t0.Add(time.Hour)},
 			roster.User{Sync: roster.Enabled, NextDue: t0.Add(time.Hour), Queued: true, ForcedAt: t0.Add(1)},
 		},
+		{
+			"it was asked for by a clock that ran ahead",
+			roster.User{Sync: roster.Enabled, Queued: true, ForcedAt: t0.Add(24 * time.Hour)},
+			engine.Outcome{NextDue: t0.Add(time.Hour)},
+			roster.User{Sync: roster.Enabled, NextDue: t0.Add(time.Hour), ForcedAt: t0.Add(24 * time.Hour)},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

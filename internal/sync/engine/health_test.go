@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -138,7 +139,8 @@ func TestAConnectionThatCannotBeOpened(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 6, memory.Options{}, memory.Options{})
 	u := &unopened{world: w}
-	sessions, err := w.engine(func(c *engine.Config) { c.Systems = u }).
+	u.begun.Add(4)
+	sessions, err := w.engine(func(c *engine.Config) { c.Systems, c.Reporter = u, u }).
 		Run(t.Context(), engine.Options{Due: true, Trigger: engine.TriggerSchedule, Parallel: 4})
 	if err != nil || len(sessions) != 6 || u.opened.Load() != 1 {
 		t.Fatalf("%d sessions, opened %d times, %v", len(sessions), u.opened.Load(), err)
@@ -150,12 +152,22 @@ func TestAConnectionThatCannotBeOpened(t *testing.T) {
 	}
 }
 
+// unopened has a CRM that cannot be opened, which shows when four cycles have begun.
 type unopened struct {
 	*world
-	opened atomic.Int64
+	engine.Silent
+	opened, cycles atomic.Int64
+	begun          sync.WaitGroup
+}
+
+func (u *unopened) CycleStarted(string) {
+	if u.cycles.Add(1) <= 4 {
+		u.begun.Done()
+	}
 }
 
 func (u *unopened) CRM(context.Context, string) (remote.CRM, error) {
 	u.opened.Add(1)
+	u.begun.Wait()
 	return nil, &remote.Error{Class: remote.ClassConnection, Message: "the secret is wrong"}
 }

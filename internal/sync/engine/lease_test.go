@@ -179,3 +179,35 @@ func jumpingClocks(t *testing.T, seed uint64) (overtaken int) {
 	w.quiet()
 	return overtaken
 }
+
+// Two runs of one process are two holders: the one that was overtaken stores nothing more.
+func TestTwoRunsOfOneProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, memory.Options{}, memory.Options{})
+	w.seed(0, 2)
+	w.alive = true
+	e := w.engine()
+	run := func() engine.Session {
+		s, err := e.Run(t.Context(), engine.Options{Trigger: engine.TriggerForce, Parallel: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s[0]
+	}
+	w.faults.Set(onMethod("apply", faulty.Fault{Before: func() {
+		w.faults.Set(nil)
+		if s := run(); s.Code != engine.CodeLocked {
+			t.Errorf("side by side: %s %s", s.Result, s.Code)
+		}
+		w.clock.pass(engine.LeaseTime)
+		if s := run(); s.Result != engine.ResultDone {
+			t.Errorf("after the lease had expired: %s %s: %s", s.Result, s.Code, s.Message)
+		}
+	}}))
+	if s := run(); s.Code != engine.CodeLeaseLost {
+		t.Errorf("overtaken: %s %s: %s", s.Result, s.Code, s.Message)
+	}
+	w.ok()
+	w.equal()
+	w.quiet()
+}

@@ -162,8 +162,8 @@ func TestReserve(t *testing.T) {
 	}
 	t.Log("another process knows it from the start")
 	used := s.Usage()
-	next := o.open(t, func(c *salesforce.Config) { c.Usage = used })
 	o.ResetStats()
+	next := o.open(t, func(c *salesforce.Config) { c.Usage = used })
 	if _, err := next.Collection(record.Contacts).Changes(context.Background(), remote.Query{Cursor: cursor}); !remote.IsWhole(err) || o.Stats().Requests != 0 {
 		t.Errorf("error %v after %d requests", err, o.Stats().Requests)
 	}
