@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -191,6 +192,25 @@ func BenchmarkAddUsers10k(b *testing.B) {
 		}
 		if _, err := s.AddUsers(context.Background(), users, lines); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkOpenIssues reads ten thousand open issues, as every cycle of such a user does.
+func BenchmarkOpenIssues(b *testing.B) {
+	s := newStore(b)
+	office(b, s)
+	user := staff(b, s, 1)[0].ID
+	set := engine.Settlement{Now: t0}
+	for i := range 10_000 {
+		set.Issues = append(set.Issues, engine.Issue{
+			IssueKey: engine.IssueKey{Direction: engine.ToCRM, CRMID: fmt.Sprint("c", i)}, Label: "Ada Keller", Code: "CS2101", State: engine.IssueParked,
+		})
+	}
+	settle(b, s, user, set)
+	for b.Loop() {
+		if list, err := s.OpenIssues(b.Context(), user, record.Contacts); err != nil || len(list) != len(set.Issues) {
+			b.Fatal(len(list), err)
 		}
 	}
 }
