@@ -69,9 +69,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "decide/an edit does not win over a delete in the mailbox", file: "sync/reconcile/decide.go",
-		old: `	case is(c, Present) && p.changed(c, l.CRM.Base):
-		p.create(c, l.CRM, "changed`, new: `	case false:
-		p.create(c, l.CRM, "changed`,
+		old: `	edited := is(c, Present) && p.changed(c, l.CRM.Base)
+`, new: `	edited := false
+`,
 	},
 	{
 		name: "decide/an unseen edit goes with a record out of scope", file: "sync/reconcile/decide.go",
@@ -99,8 +99,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "decide/an unlinked record is created again", file: "sync/reconcile/decide.go",
-		old: `if p.claimed(l, c) || p.in.Policy.DeletesFromMailbox != Recreate || !p.changed(c, l.CRM.Base) {`,
-		new: `if p.claimed(l, c) || !p.changed(c, l.CRM.Base) {`,
+		old: `!p.open[mailbox] || p.in.Policy.DeletesFromMailbox != Recreate || !p.changed(c, l.CRM.Base) {`,
+		new: `!p.open[mailbox] || !p.changed(c, l.CRM.Base) {`,
 	},
 
 	// Who belongs to whom.
@@ -131,9 +131,7 @@ var mutants = []mutant{
 	// Late writes.
 	{
 		name: "sweep/a late twin stays", file: "sync/reconcile/sweep.go",
-		old: `	case l.State == Linked && late:
-		p.twins[l.CRM.ID] = append(p.twins[l.CRM.ID], it)
-`, new: ``,
+		old: `	case l.State == Linked && late && l.Half`, new: `	case l.State == Linked && late && it == nil && l.Half`,
 	},
 	{
 		name: "sweep/the edits of a late twin go with it", file: "sync/reconcile/sweep.go",
@@ -212,10 +210,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "apply/no intents", file: "sync/engine/apply.go",
-		old: `		if !remote.IsUnclear(err) {
-			s.Settled = append(s.Settled, op)
-		}
-`, new: `		s.Settled = append(s.Settled, op)
+		old: `		if a.sent && !remote.IsUnclear(err) {
+`, new: `		if a.sent {
 `,
 	},
 	{
@@ -313,5 +309,119 @@ var mutants = []mutant{
 		name: "audit/mends without a report", file: "sync/engine/audit.go",
 		old: `	c.missed = len(missed)
 `, new: ``,
+	},
+
+	// Held deletes, other rules, and the limit of a run.
+	{
+		name: "held/a decision to keep is not heard", file: "sync/reconcile/decide.go",
+		old: `	return p.in.Discarded[DeleteKey{Side: sides[side], CRMID: l.CRM.ID, MailboxID: l.Mailbox.ID}]
+`, new: `	return false
+`,
+	},
+	{
+		name: "held/what waits is forgotten", file: "sync/reconcile/guard.go",
+		old: `		case g.Waiting[k] != "":
+			return g.Waiting[k]
+`, new: ``,
+	},
+	{
+		name: "held/other rules hold nothing", file: "sync/reconcile/guard.go",
+		old: `		case g.NewRules:
+			return HeldByRules
+`, new: ``,
+	},
+	{
+		name: "rules/are always the same", file: "sync/engine/ruleset.go",
+		old: `r.Rules != "" && r.Rules != now }`, new: `r.Rules != "" && r.Rules == "" }`,
+	},
+	{
+		name: "run guard/does not count", file: "sync/engine/runguard.go",
+		old: `	if !full {
+		g.planned += n
+	}
+`, new: ``,
+	},
+	{
+		name: "run guard/does not hear the feeds", file: "sync/engine/runguard.go",
+		old: `			g.told[loss{ch.Item.ID, u}] = true
+`, new: ``,
+	},
+
+	// The last look, undo, kept plans.
+	{
+		name: "look/does not compare", file: "sync/engine/look.go",
+		old: `	if now.Kind != reconcile.Present || c.policy.Changed(c.hasher.Record(now.Record), expected) {
+`, new: `	if now.Kind != reconcile.Present {
+`,
+	},
+	{
+		name: "look/keeps no image", file: "sync/engine/look.go",
+		old: `			if v := a.held[f]; len(v) > 0 {
+`, new: `			if v := a.held[f]; len(v) > 99 {
+`,
+	},
+	{
+		name: "undo/an edit since is taken back too", file: "sync/reconcile/undo.go",
+		old: `		if !same(u.in.Hasher.Value(f, now[f]), w.Left[f]) {
+`, new: `		if false {
+`,
+	},
+	{
+		name: "undo/an edited item that was created goes", file: "sync/reconcile/undo.go",
+		old: `		if u.in.Policy.Changed(u.in.Hasher.Record(now), w.Left) {
+`, new: `		if false {
+`,
+	},
+	{
+		name: "plan/a kept one binds nobody", file: "sync/engine/plan.go",
+		old: `	if fault == nil {
+		return nil
+	}
+	c.session.Differences = diffs
+`, new: `	if fault == nil || len(diffs) >= 0 {
+		return nil
+	}
+	c.session.Differences = diffs
+`,
+	},
+	{
+		name: "plan/a change is no difference", file: "sync/engine/kept.go",
+		old: `		case n.Digest != s.Digest:
+`, new: `		case false:
+`,
+	},
+
+	// The error ladder.
+	{
+		name: "ladder/a failing user is never suspended", file: "sync/engine/verdict.go",
+		old: `		if o.Failures >= maxFailedCycles {
+`, new: `		if o.Failures >= maxFailedCycles && o.Failures < 0 {
+`,
+	},
+	{
+		name: "ladder/pressure suspends at once", file: "sync/engine/verdict.go",
+		old: `	if lasts >= maxPressure {
+`, new: `	if lasts >= 0 {
+`,
+	},
+	{
+		name: "ladder/an issue is tried for ever", file: "sync/engine/due.go",
+		old: `	case attempts >= maxAttempts:
+		return time.Time{}, true
+`, new: ``,
+	},
+
+	// First syncs.
+	{
+		name: "first/what was left out comes in with the overlap", file: "sync/reconcile/match.go",
+		old: `		before, ok := p.in.LeftOut[it.ID]
+`, new: `		before, ok := p.in.LeftOut["no "+it.ID]
+`,
+	},
+	{
+		name: "first/writes to the CRM unasked", file: "sync/engine/decide.go",
+		old: `	if in.First && !c.policy.CreateInCRM {
+`, new: `	if false {
+`,
 	},
 }
