@@ -104,7 +104,7 @@ func appendActivities(ctx context.Context, tx *sql.Tx, lines []engine.Activity) 
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	insert, err := prepare(ctx, tx, `
+	const insert = `
 		INSERT INTO activities (
 			id,
 			time,
@@ -115,15 +115,11 @@ func appendActivities(ctx context.Context, tx *sql.Tx, lines []engine.Activity) 
 			details,
 			hash
 		)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
-	if err != nil {
-		return err
-	}
-	defer closing(insert, &err)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 	for _, a := range lines {
 		id++
 		last = chain(last, a)
-		_, err := insert.run(ctx,
+		_, err := run(ctx, tx, insert,
 			id,
 			nanos(a.Time),
 			a.Actor,

@@ -92,7 +92,7 @@ func (s *Store) putHeld(ctx context.Context, tx *sql.Tx, user int64, entity reco
 	if len(set.Held)+len(set.Unheld) == 0 {
 		return nil
 	}
-	put, err := prepare(ctx, tx, `
+	const put = `
 		INSERT INTO held (
 			user_id,
 			entity,
@@ -112,17 +112,13 @@ func (s *Store) putHeld(ctx context.Context, tx *sql.Tx, user int64, entity reco
 			label = CASE WHEN ?11 THEN excluded.label ELSE label END,
 			reason = excluded.reason,
 			held_by = excluded.held_by,
-			checked = excluded.checked`)
-	if err != nil {
-		return err
-	}
-	defer closing(put, &err)
+			checked = excluded.checked`
 	for _, d := range set.Held {
 		label, err := s.seal([]byte(d.Label), heldLabel, user)
 		if err != nil {
 			return err
 		}
-		_, err = put.run(ctx,
+		_, err = run(ctx, tx, put,
 			user,
 			entity,
 			d.Side,
@@ -139,19 +135,15 @@ func (s *Store) putHeld(ctx context.Context, tx *sql.Tx, user int64, entity reco
 			return err
 		}
 	}
-	forget, err := prepare(ctx, tx, `
+	const forget = `
 		DELETE FROM held
 		WHERE user_id = ?
 		AND entity = ?
 		AND side = ?
 		AND crm_id = ?
-		AND mailbox_id = ?`)
-	if err != nil {
-		return err
-	}
-	defer closing(forget, &err)
+		AND mailbox_id = ?`
 	for _, k := range set.Unheld {
-		if _, err := forget.run(ctx, user, entity, k.Side, k.CRMID, k.MailboxID); err != nil {
+		if _, err := run(ctx, tx, forget, user, entity, k.Side, k.CRMID, k.MailboxID); err != nil {
 			return err
 		}
 	}

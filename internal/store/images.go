@@ -145,11 +145,6 @@ func (s *Store) keepImages(ctx context.Context, tx *sql.Tx, user, replica int64,
 	if err != nil {
 		return err
 	}
-	insert, err := prepare(ctx, tx, insertImage)
-	if err != nil {
-		return err
-	}
-	defer closing(insert, &err)
 	for _, i := range intents {
 		for _, op := range i.Undoes {
 			if _, err := run(ctx, tx, markUndone, compact(string(i.Op)), replica, compact(string(op))); err != nil {
@@ -159,14 +154,14 @@ func (s *Store) keepImages(ctx context.Context, tx *sql.Tx, user, replica int64,
 		if i.Image == nil {
 			continue
 		}
-		if err := s.keepImage(ctx, tx, insert, user, i.Session, fields, known, *i.Image); err != nil {
+		if err := s.keepImage(ctx, tx, user, i.Session, fields, known, *i.Image); err != nil {
 			return fmt.Errorf("image %s: %w", i.Op, err)
 		}
 	}
 	return nil
 }
 
-func (s *Store) keepImage(ctx context.Context, tx *sql.Tx, insert prepared, user, session int64, fields *fieldNames, known *prefixes, i reconcile.Image) error {
+func (s *Store) keepImage(ctx context.Context, tx *sql.Tx, user, session int64, fields *fieldNames, known *prefixes, i reconcile.Image) error {
 	held := record.Hashes{}
 	for f := range i.Before {
 		held[f] = nil
@@ -188,7 +183,7 @@ func (s *Store) keepImage(ctx context.Context, tx *sql.Tx, insert prepared, user
 	if err != nil {
 		return err
 	}
-	_, err = insert.run(ctx,
+	_, err = run(ctx, tx, insertImage,
 		known.replica,
 		session,
 		compact(string(i.Op)),
@@ -247,7 +242,7 @@ func completeImages(ctx context.Context, tx *sql.Tx, replica int64, written []en
 	if err != nil {
 		return err
 	}
-	complete, err := prepare(ctx, tx, `
+	const complete = `
 		UPDATE images
 		SET
 			written = 1,
@@ -255,11 +250,7 @@ func completeImages(ctx context.Context, tx *sql.Tx, replica int64, written []en
 			mailbox = CASE WHEN kind = 'create' AND side = 'mailbox' THEN ?4 ELSE mailbox END,
 			remains = coalesce(?5, remains)
 		WHERE replica_id = ?1
-		AND op = ?2`)
-	if err != nil {
-		return err
-	}
-	defer closing(complete, &err)
+		AND op = ?2`
 	for _, w := range written {
 		mailbox, err := packMailboxID(ctx, tx, known, w.ID)
 		if err != nil {
@@ -274,7 +265,7 @@ func completeImages(ctx context.Context, tx *sql.Tx, replica int64, written []en
 			p.hashes(fields, w.Left)
 			remains = p
 		}
-		if _, err := complete.run(ctx, replica, compact(string(w.Op)), w.ID, []byte(mailbox), remains); err != nil {
+		if _, err := run(ctx, tx, complete, replica, compact(string(w.Op)), w.ID, []byte(mailbox), remains); err != nil {
 			return err
 		}
 	}

@@ -138,7 +138,7 @@ func (s *Store) Intend(ctx context.Context, l engine.Lease, entity record.Entity
 		if err != nil {
 			return err
 		}
-		insert, err := prepare(ctx, tx, `
+		const insert = `
 			INSERT INTO intents (
 				replica_id,
 				op,
@@ -149,15 +149,11 @@ func (s *Store) Intend(ctx context.Context, l engine.Lease, entity record.Entity
 				body,
 				created
 			)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
-		if err != nil {
-			return err
-		}
-		defer closing(insert, &err)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 		for _, i := range intents {
 			body, err := packIntent(ctx, tx, fields, i)
 			if err == nil {
-				_, err = insert.run(ctx,
+				_, err = run(ctx, tx, insert,
 					replica,
 					i.Op,
 					i.Side,

@@ -374,17 +374,12 @@ func putLinks(ctx context.Context, tx *sql.Tx, replica int64, ls []reconcile.Lin
 	if err != nil {
 		return err
 	}
-	put, err := prepare(ctx, tx, putLink)
-	if err != nil {
-		return err
-	}
-	defer closing(put, &err)
 	for _, linked := range []bool{true, false} {
 		for _, l := range ls {
 			if (l.State == reconcile.Linked) != linked {
 				continue
 			}
-			if err := storeLink(ctx, tx, put, fields, known, l); err != nil {
+			if err := storeLink(ctx, tx, fields, known, l); err != nil {
 				return fmt.Errorf("link %s: %w", l.CRM.ID, err)
 			}
 		}
@@ -422,7 +417,7 @@ func makeRoom(ctx context.Context, tx *sql.Tx, replica int64, ls []reconcile.Lin
 	return nil
 }
 
-func storeLink(ctx context.Context, tx *sql.Tx, put prepared, fields *fieldNames, known *prefixes, l reconcile.Link) error {
+func storeLink(ctx context.Context, tx *sql.Tx, fields *fieldNames, known *prefixes, l reconcile.Link) error {
 	state := slices.Index(linkStates, l.State)
 	if state < 1 {
 		return fmt.Errorf("unknown state %q", l.State)
@@ -447,7 +442,7 @@ func storeLink(ctx context.Context, tx *sql.Tx, put prepared, fields *fieldNames
 	mailbox = append(mailbox, compact(string(l.Mailbox.Op))...)
 	base.hashes(fields, l.CRM.Base)
 	base.differing(fields, l.CRM.Base, l.Mailbox.Base)
-	_, err := put.run(ctx,
+	_, err := run(ctx, tx, putLink,
 		known.replica,
 		l.CRM.ID,
 		mailboxKey(l.Mailbox.ID),

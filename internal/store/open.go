@@ -30,7 +30,7 @@ import (
 	"strings"
 	"sync"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite"
 
 	"github.com/crmsync/crmsync/internal/sync/admin"
 	"github.com/crmsync/crmsync/internal/sync/engine"
@@ -255,9 +255,9 @@ func open(path, mode string, f flags) (*sql.DB, error) {
 		p = "/" + p // file:///C:/…, https://www.sqlite.org/uri.html
 	}
 	name := url.URL{Scheme: "file", Path: p, RawQuery: q.Encode()}
-	db, err := sql.Open("sqlite", name.String())
+	driver, err := sqlite.NewConnector(name.String())
 	if err != nil {
 		return nil, classify(err)
 	}
-	return db, nil
+	return sql.OpenDB(connector{driver}), nil
 }

@@ -164,7 +164,7 @@ func (s *Store) MoveSharedCursor(ctx context.Context, connection string, entity 
 		if err != nil || moved == 0 || len(behind) == 0 {
 			return err
 		}
-		leave, err := prepare(ctx, tx, `
+		const leave = `
 			UPDATE replicas
 			SET crm_cursor = ?
 			FROM users u
@@ -174,13 +174,9 @@ func (s *Store) MoveSharedCursor(ctx context.Context, connection string, entity 
 			AND replicas.first_done = 1
 			AND replicas.crm_cursor = ''
 			AND u.id = replicas.user_id
-			AND o.crm = ?`)
-		if err != nil {
-			return err
-		}
-		defer closing(leave, &err)
+			AND o.crm = ?`
 		for user, own := range behind {
-			if _, err := leave.run(ctx, own, user, entity, connection); err != nil {
+			if _, err := run(ctx, tx, leave, own, user, entity, connection); err != nil {
 				return err
 			}
 		}

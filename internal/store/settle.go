@@ -93,11 +93,6 @@ func settleIntents(ctx context.Context, tx *sql.Tx, replica int64, set engine.Se
 	if len(set.Settled)+len(set.Expired) == 0 {
 		return nil
 	}
-	remove, err := prepare(ctx, tx, deleteIntent)
-	if err != nil {
-		return err
-	}
-	defer closing(remove, &err)
 	for _, op := range set.Expired {
 		if _, err := run(ctx, tx, insertExpired, nanos(set.Now), replica, op); err != nil {
 			return err
@@ -105,7 +100,7 @@ func settleIntents(ctx context.Context, tx *sql.Tx, replica int64, set engine.Se
 	}
 	for _, ops := range [][]record.OpID{set.Settled, set.Expired} {
 		for _, op := range ops {
-			if _, err := remove.run(ctx, replica, op); err != nil {
+			if _, err := run(ctx, tx, deleteIntent, replica, op); err != nil {
 				return err
 			}
 		}

@@ -75,30 +75,6 @@ func run(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, err
 	return r.RowsAffected()
 }
 
-// prepared is a statement that is run many times in one transaction.
-type prepared struct{ *sql.Stmt }
-
-func prepare(ctx context.Context, tx *sql.Tx, query string) (prepared, error) {
-	st, err := tx.PrepareContext(ctx, query)
-	return prepared{st}, err
-}
-
-func (p prepared) run(ctx context.Context, args ...any) (int64, error) {
-	r, err := p.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return r.RowsAffected()
-}
-
-// closing closes a statement and keeps its error: an open statement keeps its
-// connection alive.
-func closing(st prepared, err *error) {
-	if cerr := st.Close(); cerr != nil {
-		*err = errors.Join(*err, cerr)
-	}
-}
-
 // nanos returns a time as it is stored.
 func nanos(t time.Time) int64 {
 	if t.IsZero() {

@@ -165,11 +165,6 @@ func (s *Store) AddUsers(ctx context.Context, users []roster.User, a []engine.Ac
 	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		results = make([]error, len(users))
 		var said []engine.Activity
-		insert, err := prepare(ctx, tx, insertUser)
-		if err != nil {
-			return err
-		}
-		defer closing(insert, &err)
 		orgs := map[string]error{}
 		for i, u := range users {
 			gone, known := orgs[u.Org]
@@ -183,7 +178,7 @@ func (s *Store) AddUsers(ctx context.Context, users []roster.User, a []engine.Ac
 			if results[i] = gone; gone != nil {
 				continue
 			}
-			n, err := insert.run(ctx,
+			n, err := run(ctx, tx, insertUser,
 				u.Email,
 				emailKey(u.Email),
 				u.Name,
@@ -275,7 +270,7 @@ const insertUser = `
 // for an address or mailbox that another user has; then nothing is stored.
 func (s *Store) UpdateUsers(ctx context.Context, users []roster.User, a []engine.Activity) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		update, err := prepare(ctx, tx, `
+		const update = `
 			UPDATE users
 			SET
 				email = ?,
@@ -299,13 +294,9 @@ func (s *Store) UpdateUsers(ctx context.Context, users []roster.User, a []engine
 				failures = ?
 			FROM organizations o
 			WHERE o.name = ?
-			AND users.id = ?`)
-		if err != nil {
-			return err
-		}
-		defer closing(update, &err)
+			AND users.id = ?`
 		for _, u := range users {
-			n, err := update.run(ctx,
+			n, err := run(ctx, tx, update,
 				u.Email,
 				emailKey(u.Email),
 				u.Name,
