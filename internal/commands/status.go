@@ -283,11 +283,17 @@ func fixOf(group []standing) string {
 }
 
 // budgets draws how much of their budgets the connections have used.
-func (app *App) budgets(page *ui.Page, health []engine.Health) {
+func (app *App) budgets(page *ui.Page, orgs []roster.Organization, health []engine.Health) {
 	for _, h := range health {
-		if h.Usage.Limit > 0 {
+		isMail := slices.ContainsFunc(orgs, func(o roster.Organization) bool { return o.Mail == h.Connection })
+		switch when := ui.Relative(h.Usage.At, app.Now()); {
+		case h.Usage.Limit == 0:
+		case isMail:
+			page.Text("connection %s: the busiest mailbox used %d of %d requests (counted %s)",
+				h.Connection, h.Usage.Used, h.Usage.Limit, when)
+		default:
 			page.Text("connection %s: %d of %d requests used, %d kept for others (told %s)",
-				h.Connection, h.Usage.Used, h.Usage.Limit, h.Usage.Reserve, ui.Relative(h.Usage.At, app.Now()))
+				h.Connection, h.Usage.Used, h.Usage.Limit, h.Usage.Reserve, when)
 		}
 	}
 }
@@ -324,7 +330,7 @@ func (app *App) screen(list []standing, orgs []roster.Organization, health []eng
 	if len(last) > 0 {
 		page.Text("last cycle %s: %s, %s", ui.Relative(last[0].Started, app.Now()), last[0].User, sessionResult(last[0]))
 	}
-	app.budgets(page, health)
+	app.budgets(page, orgs, health)
 	for _, o := range orgs {
 		if !o.Enabled {
 			page.Text("organization %s is disabled: crmsync org enable %s", o.Name, o.Name)

@@ -126,15 +126,23 @@ func (r *runner) tellHealth(ctx context.Context) error {
 	return nil
 }
 
-// usage is what the CRM of an open connection last told of its budget; it asks nothing.
+// usage is what is known of the budget of an open connection; it asks nothing.
 func (r *runner) usage(ctx context.Context, name string) remote.Usage {
 	for _, m := range r.members {
-		if m.Org.CRM == name {
-			if crm, err := r.e.Systems.CRM(ctx, name); err == nil {
-				return crm.Usage()
-			}
-			return remote.Usage{}
+		var system remote.System
+		var err error
+		switch name {
+		case m.Org.CRM:
+			system, err = r.e.Systems.CRM(ctx, name)
+		case m.Org.Mail:
+			system, err = r.e.Systems.Mail(ctx, name)
+		default:
+			continue
 		}
+		if err != nil {
+			break
+		}
+		return system.Usage()
 	}
 	return remote.Usage{}
 }

@@ -49,8 +49,9 @@ type Person struct {
 	Unusable string
 }
 
-// Usage is a budget of requests: how many were used of how many, as the system told At
-// a time of our clock. Reserve is how many of them synchronizing leaves to others.
+// Usage is a budget of requests: how many were used of how many, as the system told, or
+// as was counted, At a time of our clock: those of a CRM, or of the mailbox that has used
+// the most. Reserve is how many of them synchronizing leaves to others.
 type Usage struct {
 	Used    int
 	Limit   int

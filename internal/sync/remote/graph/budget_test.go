@@ -286,3 +286,33 @@ func TestStorm(t *testing.T) {
 		})
 	}
 }
+
+// The budget that is told is that of the mailbox that has used the most, where each part
+// of a batch counts.
+func TestUsageIsOfTheBusiestMailbox(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, col := b.open(t)
+	before := b.g.Usage()
+	if before.Limit != mailboxRequests || before.At.IsZero() {
+		t.Errorf("usage: %+v", before)
+	}
+	for _, r := range col.Apply(t.Context(), creates(25)) {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	if after := b.g.Usage(); after.Used != before.Used+25 {
+		t.Errorf("25 creates in two batches: %d requests were used, then %d", before.Used, after.Used)
+	}
+	u, err := b.AddUser(m365.User{DisplayName: "Quiet", Mail: "quiet@contoso.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.g.CheckUser(t.Context(), u.ID); err != nil {
+		t.Fatal(err)
+	}
+	if after := b.g.Usage(); after.Used != before.Used+25 {
+		t.Errorf("a mailbox that used one request makes it %d", after.Used)
+	}
+}

@@ -201,8 +201,11 @@ func (g *Graph) CheckUser(ctx context.Context, user string) error {
 	}, nil)
 }
 
-// Usage is unknown: the service tells no budget.
-func (g *Graph) Usage() remote.Usage { return remote.Usage{} }
+// Usage is what the busiest mailbox has used of what the service allows a mailbox within
+// ten minutes. The service does not tell: it is what this program has counted.
+func (g *Graph) Usage() remote.Usage {
+	return remote.Usage{Used: g.client.Busiest(), Limit: mailboxRequests, At: g.cfg.Now()}
+}
 
 // Mailbox returns the handle of a mailbox by the id of its user.
 func (g *Graph) Mailbox(id string) remote.Mailbox {

@@ -65,6 +65,17 @@ func (l *lane) spend(now time.Time, n int) (wait time.Duration) {
 	return wait
 }
 
+// spentBy returns how many requests the key has made within its window.
+func (l *lane) spentBy(now time.Time) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.made == nil {
+		return 0
+	}
+	l.made.forget(now)
+	return l.made.sum
+}
+
 // budget waits until the key may make so many requests. It waits no longer than our
 // patience in all.
 func (l *lane) budget(ctx context.Context, cfg Config, n int) error {

@@ -162,6 +162,18 @@ func (c *Client) For(key string) *Handle {
 	return &Handle{c: c, lane: c.lane(key), count: &counter{}}
 }
 
+// Busiest returns how many requests the key that has made the most of them has made
+// within the window of its pace.
+func (c *Client) Busiest() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	most := 0
+	for _, l := range c.lanes {
+		most = max(most, l.spentBy(c.cfg.Now()))
+	}
+	return most
+}
+
 func (c *Client) lane(key string) *lane {
 	c.mu.Lock()
 	defer c.mu.Unlock()
