@@ -247,14 +247,20 @@ func TestHeldDeletesStayTogether(t *testing.T) {
 	}
 }
 
-// A probe that failed for a passing reason is made again by the user's own cycle.
+// A probe that failed for a passing reason is made again by the user's own cycle. How
+// long a server wants to be left alone before that is kept below the engine.
 func TestProbeIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 2, memory.Options{}, memory.Options{})
-	w.seed(0, 2)
-	w.ok()
-	w.faults.Set(onMethod("prefetch", faulty.Fault{Kind: faulty.Reset}))
-	w.quiet()
+	for _, kind := range []faulty.Kind{faulty.Reset, faulty.Throttled} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 2, memory.Options{}, memory.Options{})
+			w.seed(0, 2)
+			w.ok()
+			w.faults.Set(onMethod("prefetch", faulty.Fault{Kind: kind}))
+			w.quiet()
+		})
+	}
 }
 
 // replaying is a mail system whose feed reports an item again as it once was.

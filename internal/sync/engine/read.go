@@ -141,9 +141,9 @@ func (c *cycle) readMailbox(ctx context.Context) (sideRead, error) {
 	switch {
 	case c.replica.MailboxCursor == "":
 		err = &remote.Error{Class: remote.ClassCursorLost}
-	case c.first != nil && !remote.Is(c.first.Err, remote.ClassTransient):
+	case c.first != nil && !remote.Is(c.first.Err, remote.ClassTransient) && !remote.Is(c.first.Err, remote.ClassPressure):
 		feed, err = c.first.Feed, c.first.Err
-	default:
+	default: // a wait that a server asked for is kept by the connector, or refused at once
 		feed, err = remote.Feed{Cursor: c.replica.MailboxCursor}, nil
 	}
 	if err == nil && !feed.Complete {
