@@ -56,10 +56,11 @@ type Sandbox struct {
 	world    atomic.Pointer[world]
 	changing sync.Mutex // held by reset and Stop
 
-	servers []*http.Server
-	stopped chan struct{}
-	stop    sync.Once
-	stopErr error
+	servers  []*http.Server
+	visitors *visitors
+	stopped  chan struct{}
+	stop     sync.Once
+	stopErr  error
 }
 
 // Start runs a sandbox until Stop. It loads the data of the directory, or makes it
@@ -84,7 +85,7 @@ func Start(ctx context.Context, o Options) (*Sandbox, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Sandbox{dir: dir, now: o.Now, started: o.Now(), stopped: make(chan struct{})}
+	s := &Sandbox{dir: dir, now: o.Now, started: o.Now(), stopped: make(chan struct{}), visitors: newVisitors()}
 	s.Client = &Client{do: s.local}
 	s.ops = s.operations()
 	if err := s.prepare(o); err != nil {
@@ -184,17 +185,18 @@ func (s *Sandbox) listen(ctx context.Context, random io.Reader) error {
 		last    string
 		address *string
 		handler http.Handler
+		state   func(net.Conn, http.ConnState)
 	}{
-		{last.Graph, &e.Graph, graph},
-		{last.Salesforce, &e.Salesforce, crm},
-		{last.Control, &e.Control, http.HandlerFunc(s.serveControl)},
+		{last.Graph, &e.Graph, graph, s.visitors.note},
+		{last.Salesforce, &e.Salesforce, crm, s.visitors.note},
+		{last.Control, &e.Control, http.HandlerFunc(s.serveControl), nil},
 	} {
 		ln, err := listen(ctx, l.last)
 		if err != nil {
 			return err
 		}
 		*l.address = "http://" + ln.Addr().String()
-		srv := &http.Server{Handler: l.handler, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
+		srv := &http.Server{Handler: l.handler, ReadHeaderTimeout: time.Minute, ConnState: l.state, ErrorLog: log.New(io.Discard, "", 0)}
 		s.servers = append(s.servers, srv)
 		serve = append(serve, func() { _ = srv.Serve(ln) }) // ends with ErrServerClosed
 	}
