@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/crmsync/crmsync/internal/commands"
 	"github.com/crmsync/crmsync/internal/sync/remote"
@@ -11,9 +12,12 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/roster"
 )
 
-// network opens connections whose requests are carried by base: the real network if it
-// is nil.
-type network struct{ base http.RoundTripper }
+// network opens connections whose requests are carried by base, and which wait for their
+// next try by sleep: the real network and real time where they are nil.
+type network struct {
+	base  http.RoundTripper
+	sleep func(context.Context, time.Duration) error
+}
 
 // openMail opens a connection to a mail system.
 func (n network) openMail(ctx context.Context, c roster.Connection, o commands.ConnectOptions) (remote.Mail, error) {
@@ -27,7 +31,7 @@ func (n network) openMail(ctx context.Context, c roster.Connection, o commands.C
 		Certificate: secret(ctx, o, c.Certificate),
 		Prompt:      o.Prompt,
 		AppID:       c.AppID,
-		Log:         o.Log, Now: o.Now, Transport: n.base, Spent: o.Spent,
+		Log:         o.Log, Now: o.Now, Sleep: n.sleep, Transport: n.base, Spent: o.Spent,
 	})
 }
 
@@ -43,7 +47,7 @@ func (n network) openCRM(ctx context.Context, c roster.Connection, o commands.Co
 		Token:      secret(ctx, o, c.Token),
 		Key:        secret(ctx, o, c.Certificate),
 		StampField: c.StampField,
-		Log:        o.Log, Now: o.Now, Base: n.base, Usage: o.Usage,
+		Log:        o.Log, Now: o.Now, Sleep: n.sleep, Base: n.base, Usage: o.Usage,
 	})
 }
 

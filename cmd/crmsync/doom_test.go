@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,12 +37,17 @@ func testApp() *commands.App {
 		n.base = d
 	}
 	failDisk()
-	now := time.Now
-	if ahead, err := time.ParseDuration(os.Getenv(clockAhead)); err == nil {
-		now = func() time.Time { return time.Now().Add(ahead) }
+	var ahead atomic.Int64
+	if d, err := time.ParseDuration(os.Getenv(clockAhead)); err == nil {
+		ahead.Store(int64(d))
 	}
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	if b := newBadNet(transport.NewBase(), now); b != nil {
 		n.base = b
+		n.sleep = func(ctx context.Context, d time.Duration) error {
+			ahead.Add(int64(d))
+			return ctx.Err()
+		}
 	}
 	app := newApp(n)
 	app.Now = now

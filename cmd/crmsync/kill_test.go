@@ -40,6 +40,8 @@ func (w *world) pointsOf(cmd *exec.Cmd) []string {
 	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
 		w.t.Fatal(err)
 	}
+	// The servers may still be at work on what it had asked for.
+	must(w.t, w.Deserted(w.t.Context()))
 	text, err := os.ReadFile(log)
 	must(w.t, err)
 	return strings.Split(strings.TrimSpace(string(text)), "\n")
@@ -55,7 +57,8 @@ func TestKilled(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			attack(t, s, *attackEvery, func(w *world, at int) []string { return w.doomed(at, s.command...) })
+			g := besiege(t, s)
+			g.attack(*attackEvery, func(w *world, at int) []string { return w.doomed(at, g.command...) })
 		})
 	}
 }
@@ -77,7 +80,7 @@ func TestInterrupted(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			var longest time.Duration
-			attack(t, s, 2**attackEvery, func(w *world, at int) []string {
+			besiege(t, s).attack(2**attackEvery, func(w *world, at int) []string {
 				cmd := w.command(cycle...)
 				cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", doomAt, at), doomGently+"=yes")
 				began := time.Now()
@@ -96,51 +99,80 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// attack runs a scenario undisturbed, then again and again with something that happens to
-// the program at every so many of its points.
-func attack(t *testing.T, s scenario, every int, disturbed func(w *world, at int) (points []string)) {
-	t.Helper()
-	attackFrom(t, s, 1, every, disturbed)
+// siege is a scenario that is attacked again and again.
+type siege struct {
+	*world
+	s       scenario
+	command []string
+	start   moment
+	// want and report are what an undisturbed run leaves behind, which has so many points.
+	want   map[string]int
+	report string
+	points int
+	struck int
+	// pause is how long after a strike the next run begins.
+	pause time.Duration
 }
 
-// attackFrom begins at a later point than the first.
-func attackFrom(t *testing.T, s scenario, first, every int, disturbed func(w *world, at int) (points []string)) {
+// besiege runs a scenario undisturbed.
+func besiege(t *testing.T, s scenario) *siege {
 	t.Helper()
-	command := s.command
-	if command == nil {
-		command = cycle
+	g := &siege{world: newWorld(t, 2, cmp.Or(s.contacts, 6)), s: s, command: cycle, pause: due}
+	s.prepare(g.world)
+	if s.command != nil {
+		g.command = s.command(g.world)
 	}
-	w := newWorld(t, 2, cmp.Or(s.contacts, 6))
-	s.prepare(w)
-	w.pass(due)
-	start := w.save()
-	points := w.doomed(0, command...)
-	want, report := w.contents(), w.report(s)
-	struck := 0
-	for at := first; at <= len(points); at += every {
-		w.restore(start)
-		reached := disturbed(w, at)
-		if len(reached) < at {
-			break // it took fewer steps this time
-		}
-		struck++
-		last := fmt.Sprintf("struck at point %d, %s", at, reached[at-1])
-		w.pass(due)
-		w.runs(s.status, command...)
-		if got := w.contents(); !maps.Equal(got, want) {
-			t.Errorf("%s:%s", last, differences(want, got))
-		}
-		if got := w.report(s); got != report {
-			t.Errorf("%s: it reports\n%s\ninstead of\n%s", last, got, report)
-		}
-		must(t, w.ResetStats(t.Context()))
-		w.sync()
-		if n := w.writes(); n != 0 {
-			t.Errorf("%s: the second run after it wrote %d items", last, n)
-		}
+	g.pass(due)
+	g.start = g.save()
+	g.points = len(g.doomed(0, g.command...))
+	g.restore(g.start)
+	g.runs(s.status, g.command...)
+	g.want, g.report = g.contents(), g.told(s)
+	return g
+}
+
+// strike runs the scenario with something that happens to the program at a point, and
+// then once more without. It tells whether that point was reached: a run may take fewer
+// steps than another one.
+func (g *siege) strike(at int, how string, disturbed func(w *world, at int) (points []string)) bool {
+	t := g.t
+	t.Helper()
+	g.restore(g.start)
+	reached := disturbed(g.world, at)
+	if len(reached) < at {
+		return false
 	}
-	must(t, openStore(t, w.state).Check(t.Context()))
-	t.Logf("struck %d times in %d points", struck, len(points))
+	g.struck++
+	last := fmt.Sprintf("struck at point %d, %s %s", at, reached[at-1], how)
+	g.pass(g.pause)
+	g.runs(g.s.status, g.command...)
+	if got := g.contents(); !maps.Equal(got, g.want) {
+		t.Errorf("%s:%s", last, differences(g.want, got))
+	}
+	if got := g.told(g.s); got != g.report {
+		t.Errorf("%s: it reports\n%s\ninstead of\n%s", last, got, g.report)
+	}
+	must(t, g.ResetStats(t.Context()))
+	g.sync()
+	if n := g.writes(); n != 0 {
+		t.Errorf("%s: the second run after it wrote %d items", last, n)
+	}
+	return true
+}
+
+// attack strikes at every so many of the points.
+func (g *siege) attack(every int, disturbed func(w *world, at int) (points []string)) {
+	g.t.Helper()
+	for at := 1; at <= g.points && g.strike(at, "", disturbed); at += every {
+	}
+	g.lift()
+}
+
+// lift ends a siege.
+func (g *siege) lift() {
+	g.t.Helper()
+	must(g.t, openStore(g.t, g.state).Check(g.t.Context()))
+	g.t.Logf("struck %d times in %d points", g.struck, g.points)
 }
 
 // A person edits what the program had just written, or was about to, when it was killed.

@@ -16,8 +16,8 @@ import (
 type scenario struct {
 	name    string
 	prepare func(*world)
-	// command is a cycle if it is nil.
-	command []string
+	// command is asked for when the world is prepared; it is a cycle if it is nil.
+	command func(*world) []string
 	// status is what the command may exit with besides 0.
 	status int
 	// report is a command that says afterwards what became of it; nil for none.
@@ -56,7 +56,10 @@ var scenarios = []scenario{
 		w.edit()
 		must(w.t, w.DeleteFolder(w.t.Context(), w.users[0], "CRM"))
 	}},
-	{name: "reset and begun anew", prepare: (*world).synced, command: []string{"mailbox", "reapply", "--all", "--yes"}},
+	{name: "reset and begun anew", prepare: (*world).synced, command: func(*world) []string {
+		return []string{"mailbox", "reapply", "--all", "--yes"}
+	}},
+	{name: "undone", prepare: mistaken, command: (*world).undo},
 }
 
 const day = 24 * time.Hour
@@ -151,6 +154,26 @@ func deletes(w *world) {
 	other := w.crm(1)
 	must(w.t, w.DeleteCRM(ctx, other[0].ID))
 	must(w.t, w.MoveMailbox(ctx, w.users[1], w.mailbox(1, other[1].Name), "Contacts"))
+}
+
+// mistaken ends with a session that made, changed and deleted contacts.
+func mistaken(w *world) {
+	ctx := w.t.Context()
+	w.synced()
+	c := w.crm(0)
+	w.editCRM(c[0], sandbox.Fields{"Title": "A mistake"})
+	w.editMailbox(0, c[1], sandbox.Fields{"jobTitle": "Another mistake"})
+	must(w.t, w.DeleteCRM(ctx, c[2].ID))
+	_, err := w.CreateCRM(ctx, w.users[0], sandbox.Fields{"FirstName": "Zora", "LastName": "Crmborn", "Email": "zora@example.net"})
+	must(w.t, err)
+	w.sync()
+}
+
+// undo is the command that takes back what the last session of the first user wrote.
+func (w *world) undo() []string {
+	w.t.Helper()
+	id := w.run("sessions", "list", w.users[0], "--limit", "1", "-o", "json", "--jq", ".[0].session")
+	return []string{"undo", strings.TrimSpace(id), "--yes"}
 }
 
 // batches edits more contacts on both sides than one request carries.

@@ -89,13 +89,6 @@ func (w *world) runs(status int, args ...string) string {
 	w.t.Helper()
 	cmd := w.command(args...)
 	out, err := cmd.CombinedOutput()
-	if err != nil && strings.Contains(string(out), "(429 ") {
-		// The server may still be at work on what the killed one asked for.
-		w.t.Logf("crmsync %v: asked to slow down, and run again", args)
-		w.pass(due)
-		cmd = w.command(args...)
-		out, err = cmd.CombinedOutput()
-	}
 	if err != nil && cmd.ProcessState.ExitCode() != status {
 		w.t.Fatalf("crmsync %v: %v\n%s", args, err, out)
 	}
@@ -172,8 +165,8 @@ func (w *world) contents() map[string]int {
 	return out
 }
 
-// report is what the program says afterwards.
-func (w *world) report(s scenario) string {
+// told is what the program says afterwards.
+func (w *world) told(s scenario) string {
 	w.t.Helper()
 	if s.report == nil {
 		return ""
