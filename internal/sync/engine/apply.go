@@ -188,6 +188,9 @@ func (c *cycle) findings(plan reconcile.Plan) []Issue {
 		if f.Code == reconcile.NotAllowed && c.policy.CreateInCRM {
 			i.State = IssueParked // leave is not what it waits for
 		}
+		if f.Code == reconcile.LateTwin && c.policy.Writes(f.Side) {
+			i.State = IssueOpen // the second item goes once its edits are in the linked one
+		}
 		if f.Code == reconcile.LeftOut || f.Code == reconcile.OverLimit {
 			i.Version = f.Version
 		}

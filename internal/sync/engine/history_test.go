@@ -69,6 +69,7 @@ type history struct {
 	snapshots           [][]byte
 	aside               map[string]string // versions of items that are none of our business
 	running             map[string]bool
+	behind              map[int64]bool  // users who had no cycle since the state was lost or set back
 	dropped             map[string]bool // folders that were deleted
 	fell                map[string]bool // items that were in them
 }
@@ -108,7 +109,7 @@ func newHistory(t testing.TB, seed uint64, without map[step]bool) *history {
 		seed: seed, without: without, rounds: 6,
 		typed: map[string]string{}, gone: map[string]bool{}, kept: map[string]bool{},
 		moved: map[int][]string{}, away: map[string]int{}, renamed: map[int]bool{},
-		aside: map[string]string{}, running: map[string]bool{}, dropped: map[string]bool{}, fell: map[string]bool{}, twins: map[string]bool{},
+		aside: map[string]string{}, running: map[string]bool{}, behind: map[int64]bool{}, dropped: map[string]bool{}, fell: map[string]bool{}, twins: map[string]bool{},
 	}
 	r := rand.New(rand.NewPCG(seed, 0))
 	h.r = r
@@ -275,6 +276,9 @@ func (h *history) cycle() {
 	for _, s := range h.run(oneByOne, func(o *engine.Options) { o.Limits, o.AllowCreateInCRM = h.limits, h.allow || h.quiet }) {
 		h.note("cycle %d of %s: %s %s %+v", h.round, s.User, s.Result, s.Code, s.Counts)
 		h.guarded(s, before[s.UserID], allowed[s.User])
+		if s.Result == engine.ResultDone || s.Result == engine.ResultUnchanged {
+			delete(h.behind, s.UserID)
+		}
 	}
 }
 

@@ -119,6 +119,9 @@ func (h *history) actInCRM(what int, it remote.Item, records []remote.Item) {
 		h.absent(it.ID)
 		h.crm.Merge(it.ID, heir.ID)
 	case 5:
+		if len(h.behind) > 0 {
+			return // the state cannot find again what cannot be seen
+		}
 		h.note("hide %s", name)
 		h.absent(it.ID)
 		h.crm.Hide(it.ID)
@@ -230,7 +233,7 @@ func (h *history) befall() {
 	case 9:
 		h.toggle(user)
 	case 10:
-		if h.forgetful() && h.unchanged() && len(h.snapshots) > 0 {
+		if h.forgetful() && h.unchanged() && len(h.hidden) == 0 && len(h.snapshots) > 0 {
 			h.rewind()
 		}
 	case 11:
@@ -241,6 +244,7 @@ func (h *history) befall() {
 			h.keepLosers()
 			h.loseState()
 			h.setRules()
+			h.fallBehind()
 			h.moved, h.snapshots = map[int][]string{}, nil
 		}
 	case 12, 13, 14:
@@ -389,7 +393,15 @@ func (h *history) rewind() {
 		h.t.Fatal(err)
 	}
 	h.restore(h.snapshots[n])
+	h.fallBehind()
 	h.snapshots, h.moved = h.snapshots[:n+1], map[int][]string{}
+}
+
+// fallBehind notes that the state does not know what was done last, for anybody.
+func (h *history) fallBehind() {
+	for _, u := range h.users {
+		h.behind[u.ID] = true
+	}
 }
 
 // keepLosers remembers which values the state has kept, before it goes.

@@ -34,6 +34,10 @@ func is(it *item, k ChangeKind) bool { return it != nil && it.Kind == k }
 func (p *planner) decideLinked(l *Link, c, m *item) {
 	switch {
 	case c == nil && m == nil:
+	case is(m, Deleted) && len(p.claims[l.CRM.ID]) > 0:
+		p.decideReplaced(l, c, m)
+	case is(c, Deleted) && len(p.heirs[l.CRM.ID]) > 0:
+		p.decideInherited(l, m)
 	case p.discarded(mailbox, l) && p.keepCopy(l, c, m):
 	case p.discarded(crm, l) && p.keepRecord(l, c, m):
 	case is(m, OutOfScope):
@@ -61,6 +65,39 @@ func (p *planner) decideLinked(l *Link, c, m *item) {
 	default:
 		p.merge(pair{link: *l, item: [2]*item{c, m}}, "")
 	}
+}
+
+// decideReplaced is for a link whose mailbox item has gone, while another one bears our
+// stamp for its record.
+func (p *planner) decideReplaced(l *Link, c, m *item) {
+	claims := p.claims[l.CRM.ID]
+	switch {
+	case c == nil:
+		p.need(crm, l.CRM.ID)
+	case is(c, Present) || len(claims) > 1:
+		if !p.claimed(l, c) {
+			p.decideLinked(l, c, m)
+		}
+	default:
+		link := l.claimedBy(claims[0])
+		p.decideLinked(&link, c, claims[0])
+	}
+}
+
+// decideInherited is for a link whose CRM record has gone, while another one bears our
+// stamp for its mailbox item.
+func (p *planner) decideInherited(l *Link, m *item) {
+	switch {
+	case m == nil:
+		p.need(mailbox, l.Mailbox.ID)
+		return
+	case is(m, Present):
+		p.bury(l, "deleted in the CRM, where we have created it again")
+		p.free[mailbox] = append(p.free[mailbox], m)
+	default:
+		p.end(l, Ended, "gone on both sides")
+	}
+	p.free[crm] = append(p.free[crm], p.heirs[l.CRM.ID]...)
 }
 
 // unseenEdit asks for the item that is not at hand where the other one went: under the
@@ -175,6 +212,8 @@ func (p *planner) decideUnlinked(l *Link, c, m *item) {
 	case is(m, Present) && is(c, Deleted):
 		p.bury(l, "deleted in the CRM")
 		p.free[mailbox] = append(p.free[mailbox], m)
+	case is(c, Deleted) && m == nil && l.Mailbox.ID != "":
+		p.need(mailbox, l.Mailbox.ID) // the pair may have parted over an edit there, which then wins
 	case is(c, Deleted):
 		p.end(l, Ended, "deleted in the CRM")
 	case is(c, Present):
@@ -230,7 +269,15 @@ func (p *planner) relink(l *Link, c, m *item) {
 // claimed links a CRM record whose mailbox item is gone with the one item that bears a
 // stamp for it.
 func (p *planner) claimed(l *Link, c *item) bool {
-	claims := p.claims[l.CRM.ID]
+	claims := slices.DeleteFunc(p.claims[l.CRM.ID], func(m *item) bool {
+		renamed := p.renamed(l, c, m)
+		if renamed {
+			p.unstamp(m)
+			p.free[mailbox] = append(p.free[mailbox], m)
+		}
+		return renamed
+	})
+	p.claims[l.CRM.ID] = claims
 	if len(claims) == 0 {
 		return false
 	}
@@ -241,10 +288,24 @@ func (p *planner) claimed(l *Link, c *item) bool {
 		}
 		return true
 	}
-	m, link := claims[0], *l
-	link.Mailbox = Half{ID: m.ID, Version: m.Version, Base: l.Mailbox.Base, Op: m.Stamp.Op}
-	p.merge(pair{link: link, item: [2]*item{c, m}}, "the mailbox item bears our stamp for it")
+	m := claims[0]
+	p.merge(pair{link: l.claimedBy(m), item: [2]*item{c, m}}, "the mailbox item bears our stamp for it")
 	return true
+}
+
+// renamed tells whether an item that bears the stamp of what is linked is a copy that a
+// person made somebody else of: it has neither the name of the record nor the one that the
+// linked item had.
+func (p *planner) renamed(l *Link, c, m *item) bool {
+	now, was := p.hash(m), l.Mailbox.Base
+	return !sameName(p.person(c), p.person(m)) &&
+		(!same(now[record.GivenName], was[record.GivenName]) || !same(now[record.FamilyName], was[record.FamilyName]))
+}
+
+// claimedBy returns a link with the mailbox item that bears our stamp for its record.
+func (l Link) claimedBy(m *item) Link {
+	l.Mailbox = Half{ID: m.ID, Version: m.Version, Base: l.Mailbox.Base, Op: m.Stamp.Op}
+	return l
 }
 
 func (p *planner) ambiguous(it *item, candidates []string, reason string) {

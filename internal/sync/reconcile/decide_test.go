@@ -253,7 +253,10 @@ func TestLinksThatAreNoMore(t *testing.T) {
 		{"unlinked: it is back under another id", reconcile.Unlinked, []reconcile.Change{present("c1", base)}, []reconcile.Change{stamped("m2", "c1")}, nil, "link c1/m2"},
 		{"unlinked: two bear its stamp", reconcile.Unlinked, []reconcile.Change{present("c1", base)}, []reconcile.Change{stamped("m2", "c1"), stamped("m3", "c1")}, nil,
 			lines("finding ambiguous crm c1 m2,m3", "finding ambiguous mailbox m2 c1", "finding ambiguous mailbox m3 c1")},
-		{"unlinked: the CRM record is deleted", reconcile.Unlinked, []reconcile.Change{gone("c1")}, nil, nil, "end -> ended"},
+		{"unlinked: the CRM record is deleted", reconcile.Unlinked, []reconcile.Change{gone("c1")}, nil, nil, "reread mailbox m1"},
+		{"the same, and the mailbox item has gone", reconcile.Unlinked, []reconcile.Change{gone("c1")}, []reconcile.Change{gone("m1")}, nil, "end -> ended"},
+		{"the same, and the mailbox item is there", reconcile.Unlinked, []reconcile.Change{gone("c1")}, []reconcile.Change{present("m1", base)}, nil,
+			lines("end -> ended", "finding not-allowed mailbox m1")},
 
 		{"ended: deletes are reported again", reconcile.Ended, []reconcile.Change{gone("c1")}, []reconcile.Change{gone("m1")}, nil, ""},
 		{"ended: the CRM's feed is behind", reconcile.Ended, []reconcile.Change{replay("c1")}, nil, nil, ""},

@@ -221,6 +221,8 @@ func TestStamps(t *testing.T) {
 	link := linkOf(base, base)
 	copied := stampOf(present("m2", with(base, given, "Bea", emails, "")), "i", "c1", "done")
 	late := func(r record.Record) reconcile.Change { return stampOf(present("m2", r), "i", "c1", "late") }
+	made := link
+	made.Mailbox.Op = "done"
 	ended := link
 	ended.State = reconcile.Ended
 	unlinked := link
@@ -258,6 +260,8 @@ func TestStamps(t *testing.T) {
 			lines("update crm emails=a@example.com,n@example.com job_title=CFO", "update mailbox emails=a@example.com,n@example.com job_title=CFO", "finding late-twin mailbox m2 m1")},
 		{"the same, and the linked item was edited too", contacts(), []reconcile.Link{link}, nil, []reconcile.Change{late(with(base, title, "CFO", given, "Anna")), present("m1", with(base, title, "CTO"))},
 			lines("update crm given_name=Anna job_title=CTO", "update mailbox given_name=Anna", "conflict job_title: mailbox keeps CTO, lost CFO", "finding late-twin mailbox m2 m1")},
+		{"the same, and nothing is left but a conflict", contacts(), []reconcile.Link{link}, nil, []reconcile.Change{late(with(base, title, "CFO")), present("m1", with(base, title, "CTO"))},
+			lines("update crm job_title=CTO", "delete mailbox /m2", "conflict job_title: mailbox keeps CTO, lost CFO")},
 		{"the same, and both changed the list", contacts(), []reconcile.Link{link}, nil, []reconcile.Change{late(with(base, emails, "n@example.com")), present("m1", with(base, emails, "a@example.com,k@example.com"))},
 			lines("update crm emails=k@example.com,n@example.com", "update mailbox emails=k@example.com,n@example.com", "finding late-twin mailbox m2 m1")},
 		{"landed late, holds what the linked item holds now", contacts(), []reconcile.Link{link}, []reconcile.Change{present("c1", with(base, title, "CFO"))}, []reconcile.Change{late(with(base, title, "CFO")), present("m1", with(base, title, "CFO"))},
@@ -271,6 +275,20 @@ func TestStamps(t *testing.T) {
 		{"the same, edited since", creating(), nil, []reconcile.Change{gone("c1")}, []reconcile.Change{late(with(base, title, "CFO"))}, "create crm /m2"},
 		{"landed late, its source is gone, edited since", contacts(), []reconcile.Link{ended}, []reconcile.Change{gone("c1")}, []reconcile.Change{late(with(base, title, "CFO"))}, "finding not-allowed mailbox m2"},
 		{"landed late, of a record that its owner deleted", contacts(), []reconcile.Link{unlinked}, []reconcile.Change{present("c1", base)}, []reconcile.Change{late(base)}, "delete mailbox /m2"},
+		{"the state was set back to before the item was made anew", contacts(), []reconcile.Link{link}, nil, []reconcile.Change{gone("m1"), copied}, "reread crm c1"},
+		{"the same, and the record is at hand", contacts(), []reconcile.Link{link}, []reconcile.Change{present("c1", base)},
+			[]reconcile.Change{gone("m1"), stampOf(present("m2", base), "i", "c1", "anew")}, "link c1/m2"},
+		{"the same, and the record has gone", contacts(), []reconcile.Link{link}, []reconcile.Change{gone("c1")},
+			[]reconcile.Change{gone("m1"), stampOf(present("m2", base), "i", "c1", "anew")}, "delete mailbox c1/m2 -> ended"},
+		{"the same, made anew twice", contacts(), []reconcile.Link{link}, []reconcile.Change{present("c1", base)},
+			[]reconcile.Change{gone("m1"), stampOf(present("m2", base), "i", "c1", "anew"), stampOf(present("m3", base), "i", "c1", "again")},
+			lines("finding ambiguous crm c1 m2,m3", "finding ambiguous mailbox m2 c1", "finding ambiguous mailbox m3 c1")},
+		{"a copy of an item that has gone", allowed, []reconcile.Link{made}, []reconcile.Change{present("c1", base)}, []reconcile.Change{gone("m1"), copied},
+			lines("end -> unlinked", "create crm /m2")},
+		{"a copy that was given another name, of what was deleted in the mailbox", allowed, []reconcile.Link{unlinked}, []reconcile.Change{present("c1", base)}, []reconcile.Change{copied},
+			"create crm /m2"},
+		{"what was deleted in the mailbox is there again with a new id", allowed, []reconcile.Link{unlinked}, []reconcile.Change{present("c1", base)},
+			[]reconcile.Change{stampOf(present("m2", base), "i", "c1", "done")}, "link c1/m2"},
 		{"landed late, edited, of a linked record that was deleted", contacts(), []reconcile.Link{link}, []reconcile.Change{gone("c1")}, []reconcile.Change{late(with(base, title, "CFO"))},
 			lines("delete mailbox c1/m1 -> ended", "finding late-twin mailbox m2 m1")},
 	} {
@@ -297,6 +315,50 @@ func TestLateTwinInCRM(t *testing.T) {
 	}
 	if o := p.Ops[0]; o.Link.CRM.ID != "" || o.MailboxID != "" || o.Version != "2" {
 		t.Errorf("%+v", o)
+	}
+}
+
+// Two creates of one record that were both given up and both landed: one is linked, the
+// other is its twin. If a person has copied one of them, nobody can tell which.
+func TestSeveralLateWritesOfOneRecord(t *testing.T) {
+	t.Parallel()
+	base := ann()
+	in := reconcile.Input{Policy: contacts(), Hasher: hasher, Install: "i", CRM: []reconcile.Change{present("c1", base)},
+		Late: map[record.OpID]record.Hashes{"first": hasher.Record(base), "second": hasher.Record(base)}}
+	box := []reconcile.Change{stampOf(present("m1", base), "i", "c1", "first"), stampOf(present("m2", base), "i", "c1", "second"), stampOf(present("m3", base), "i", "c1", "second")}
+	in.Mailbox = box[:2]
+	if got, want := words(reconcile.Reconcile(in)), lines("link c1/m1", "finding late-twin mailbox m2 c1"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	in.Mailbox = box
+	want := lines("finding ambiguous crm c1 m1,m2,m3", "finding ambiguous mailbox m1 c1", "finding ambiguous mailbox m2 c1", "finding ambiguous mailbox m3 c1")
+	if got := words(reconcile.Reconcile(in)); got != want {
+		t.Errorf("with a copy: got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// The state was set back to before a record was created again in the CRM.
+func TestRecordCreatedAgainBeforeTheStateWasSetBack(t *testing.T) {
+	t.Parallel()
+	base := ann()
+	edited := with(base, title, "CFO")
+	again := stampOf(present("c2", edited), "i", "m1", "again")
+	for name, x := range map[string]struct {
+		box  []reconcile.Change
+		want string
+	}{
+		"its copy is not at hand": {nil, "reread mailbox m1"},
+		"its copy is there":       {[]reconcile.Change{present("m1", edited)}, lines("link c2/m1", "end -> ended")},
+		"its copy has gone":       {[]reconcile.Change{gone("m1")}, lines("end -> ended", "create mailbox c2/")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := reconcile.Input{Policy: creating(), Hasher: hasher, Install: "i", Links: []reconcile.Link{linkOf(base, base)},
+				CRM: []reconcile.Change{gone("c1"), again}, Mailbox: x.box}
+			if got := words(reconcile.Reconcile(in)); got != x.want {
+				t.Errorf("got\n%s\nwant\n%s", got, x.want)
+			}
+		})
 	}
 }
 

@@ -49,6 +49,8 @@ package reconcile
 //     the other, and what differs is a conflict.
 //   - A stamp that names a linked record is a copy that a person made, and means
 //     nothing, unless its operation was given up: then it is our own write that landed late.
+//     Or the item that the link knows has gone: then ours is in its place, and the state
+//     was set back.
 //   - What has no match is created on the other side: in the mailbox, most recently
 //     modified first and within the limit of a first sync, which also leaves out what
 //     was imported; in the CRM only if that is allowed. A Finding names what is not
@@ -93,6 +95,8 @@ type planner struct {
 	// speaks of.
 	twins  map[string][]*item
 	claims map[string][]*item
+	// heirs are unlinked CRM records that we made in place of a linked one, by that one's id.
+	heirs map[string][]*item
 	// free are the items of each side that have no link.
 	free [2][]*item
 	// kept are the items whose delete a person decided against.
@@ -117,7 +121,7 @@ func Reconcile(in Input) Plan {
 	in.Hasher = in.Hasher.Remembering()
 	p := &planner{
 		in: in, fields: fieldsOf(in.Policy),
-		twins: map[string][]*item{}, claims: map[string][]*item{}, reread: map[Ref]bool{},
+		twins: map[string][]*item{}, claims: map[string][]*item{}, heirs: map[string][]*item{}, reread: map[Ref]bool{},
 		kept: [2]map[string]bool{{}, {}},
 	}
 	p.open = [2]bool{crm: in.Policy.Writes(record.CRM), mailbox: in.Policy.Writes(record.Mailbox)}

@@ -18,6 +18,35 @@ func (p *planner) readStamps() {
 			p.readStamp(it)
 		}
 	}
+	p.free[crm], p.free[mailbox] = p.firstOnly(p.free[crm]), p.firstOnly(p.free[mailbox])
+}
+
+// firstOnly returns free items without the second ones of a record that several writes
+// of ours made: all of them were given up, and all landed. The others are twins of the
+// first once that is linked.
+func (p *planner) firstOnly(items []*item) []*item {
+	ops := map[string][]record.OpID{} // by the record that they were made for
+	for _, it := range items {
+		if _, late := p.sent(it); late {
+			ops[it.Stamp.Other] = append(ops[it.Stamp.Other], it.Stamp.Op)
+		}
+	}
+	first := map[string]bool{}
+	return slices.DeleteFunc(items, func(it *item) bool {
+		if _, late := p.sent(it); !late {
+			return false
+		}
+		made := ops[it.Stamp.Other]
+		if distinct := slices.Compact(slices.Sorted(slices.Values(made))); len(distinct) < len(made) {
+			return false // a copy is among them, and nobody can tell which
+		}
+		if !first[it.Stamp.Other] {
+			first[it.Stamp.Other] = true
+			return false
+		}
+		p.find(LateTwin, it, []string{it.Stamp.Other}, "several writes of ours landed late; this one goes once another is linked")
+		return true
+	})
 }
 
 func sortedIDs(items map[string]*item) []string {
@@ -53,6 +82,14 @@ func (p *planner) readStamp(it *item) {
 		free()
 	case l.State == Linked && late && l.Half(sides[it.side]).Op != s.Op: // else it is a copy of what was adopted
 		p.twins[l.CRM.ID] = append(p.twins[l.CRM.ID], it)
+	case l.State == Linked && is(p.itemOf(l, it.side), Deleted) && l.Half(sides[it.side]).Op != s.Op:
+		// What the state knows has gone, and a later write of ours is in its place: the state
+		// was set back.
+		of := p.claims
+		if it.side == crm {
+			of = p.heirs
+		}
+		of[l.CRM.ID] = append(of[l.CRM.ID], it)
 	case l.State == Linked:
 		p.unstamp(it) // a person's copy
 		free()
@@ -122,10 +159,15 @@ func (p *planner) sweep(l *Link, it [2]*item, twins []*item) bool {
 			p.need(i, l.Half(sides[i]).ID)
 			decided = true
 		default:
+			folded := p.fold(l, it[i], twin, sent)
+			if !p.changed(folded, p.hash(it[i])) {
+				p.removeTwin(twin, "a write of ours that landed late and made a second item; what a person edited there is in the linked item or kept as a conflict")
+				continue
+			}
 			p.find(LateTwin, twin, []string{it[i].ID}, "a write of ours landed late and a person has edited the second item that it made; the edits go into the linked item")
 			pr := pair{link: *l, item: it}
 			pr.actual[i] = p.hash(it[i])
-			pr.item[i] = p.fold(l, it[i], twin, sent)
+			pr.item[i] = folded
 			p.merge(pr, "")
 			decided = true
 		}
