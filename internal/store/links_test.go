@@ -374,6 +374,18 @@ func TestHotStatementsSearchByKey(t *testing.T) {
 		}},
 		{"put", putLink, []string{"SEARCH x USING INDEX links_mailbox (replica_id=? AND mailbox_key=?)"}},
 		{"forget links", forgetLinks, []string{"SEARCH links USING COVERING INDEX links_parted (replica_id=? AND state=? AND since<?)"}},
+		{"forget sessions", forgetSessions, []string{
+			"SEARCH sessions USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH sessions USING COVERING INDEX sessions_ended (ended>? AND ended<?)",
+		}},
+		{"forget idle sessions", forgetIdleSessions, []string{
+			"SEARCH sessions USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH sessions USING COVERING INDEX sessions_idle (ended<?)",
+		}},
+		{"forget issues", forgetIssues, []string{
+			"SEARCH issues USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH issues USING COVERING INDEX issues_resolved (session<?)",
+		}},
 		{"forget operations", forgetOps, []string{"SEARCH expired_ops USING PRIMARY KEY (replica_id=?)"}},
 		{"replica", selectReplicaID, []string{"SEARCH replicas USING COVERING INDEX replicas_user (user_id=? AND entity=?)"}},
 		{"settled intent", deleteIntent, []string{"SEARCH intents USING INDEX intents_op (replica_id=? AND op=?)"}},

@@ -288,8 +288,13 @@ func resume(ctx context.Context, tx *sql.Tx, user int64) error {
 	return err
 }
 
-// conflictsKept is for how long the losers of conflicts are kept. What is on hold stays.
-const conflictsKept = 90 * 24 * time.Hour
+const (
+	// recordKept is for how long sessions are kept, and with them the issues that were
+	// resolved and the losers of conflicts. What is on hold stays.
+	recordKept = 90 * 24 * time.Hour
+	// idleKept is for how long a session is kept in which nothing happened.
+	idleKept = 7 * 24 * time.Hour
+)
 
 const (
 	forgetConflicts = `
@@ -300,6 +305,38 @@ const (
 			WHERE winner <> ''
 			AND time < ?
 			ORDER BY time
+			LIMIT ?
+		)`
+	forgetSessions = `
+		DELETE FROM sessions
+		WHERE id IN (
+			SELECT id
+			FROM sessions
+			WHERE ended > 0
+			AND ended < ?
+			ORDER BY ended
+			LIMIT ?
+		)`
+	forgetIdleSessions = `
+		DELETE FROM sessions
+		WHERE id IN (
+			SELECT id
+			FROM sessions
+			WHERE result = 'unchanged'
+			AND ended < ?
+			ORDER BY ended
+			LIMIT ?
+		)`
+	// forgetIssues removes resolved issues that were last met before any session that is
+	// still known.
+	forgetIssues = `
+		DELETE FROM issues
+		WHERE id IN (
+			SELECT id
+			FROM issues
+			WHERE state = 'resolved'
+			AND session < (SELECT min(id) FROM sessions)
+			ORDER BY session
 			LIMIT ?
 		)`
 	forgetLinks = `
@@ -314,7 +351,8 @@ const (
 		AND expired < ?`
 )
 
-// forget removes a user's ended links and expired operations from before a time.
+// forget removes a user's ended links and expired operations from before a time, and of
+// all users' records some that are older than they are kept.
 func forget(ctx context.Context, tx *sql.Tx, user int64, before time.Time) error {
 	if _, err := run(ctx, tx, forgetLinks, user, nanos(before)); err != nil {
 		return err
@@ -322,8 +360,19 @@ func forget(ctx context.Context, tx *sql.Tx, user int64, before time.Time) error
 	if err := forgetImages(ctx, tx, before); err != nil {
 		return err
 	}
-	if _, err := run(ctx, tx, forgetConflicts, nanos(before.Add(kept-conflictsKept)), forgetting); err != nil {
-		return err
+	now := before.Add(kept)
+	for _, f := range []struct {
+		query string
+		args  []any
+	}{
+		{forgetConflicts, []any{nanos(now.Add(-recordKept)), forgetting}},
+		{forgetSessions, []any{nanos(now.Add(-recordKept)), forgetting}},
+		{forgetIdleSessions, []any{nanos(now.Add(-idleKept)), forgetting}},
+		{forgetIssues, []any{forgetting}},
+	} {
+		if _, err := run(ctx, tx, f.query, f.args...); err != nil {
+			return err
+		}
 	}
 	_, err := run(ctx, tx, forgetOps, user, nanos(before))
 	return err

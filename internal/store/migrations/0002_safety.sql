@@ -211,3 +211,6 @@ CREATE TABLE health (
 -- budget that all processes share.
 ALTER TABLE sessions ADD COLUMN mailbox_calls INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX sessions_ended ON sessions (ended);
+-- What is forgotten first.
+CREATE INDEX sessions_idle ON sessions (ended) WHERE result = 'unchanged';
+CREATE INDEX issues_resolved ON issues (session) WHERE state = 'resolved';
