@@ -98,14 +98,23 @@ func TestCreateInCRMWaitsForLeave(t *testing.T) {
 func TestFirstSyncLeavesTheCRMAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, memory.Options{}, memory.Options{})
-	id := w.crm.CreateItem("u0", contact("Ann", "Lee", "Email", "ann@example.net"))
+	id := w.crm.CreateItem("u0", contact("Ann", "Lee", "Email", "ann@example.net", "Department", "Sales"))
 	folder := w.mail.AddFolder("box0", roster.FolderName)
-	w.mail.CreateItem(folder, mapping.Fields{
+	item := w.mail.CreateItem(folder, mapping.Fields{
 		"givenName": {"Ann"}, "surname": {"Lee"}, "emailAddresses": {"ann@example.net"}, "jobTitle": {"CTO"},
 	})
-	s := w.ok(func(o *engine.Options) { o.AllowCreateInCRM = false })
-	if s.Linked != 1 || s.CreatedMailbox != 0 || s.UpdatedCRM != 0 {
+	alone := func(o *engine.Options) { o.AllowCreateInCRM = false }
+	s := w.ok(alone)
+	if s.Linked != 1 || s.CreatedMailbox != 0 || s.UpdatedMailbox != 1 || s.UpdatedCRM != 0 {
 		t.Fatalf("counts: %+v\n%s", s.Counts, s.Log)
+	}
+	// Neither our own write that comes back, nor a person's edit, is leave.
+	if s = w.ok(alone); s.UpdatedCRM != 0 {
+		t.Fatalf("the second cycle wrote: %+v\n%s", s.Counts, s.Log)
+	}
+	w.mail.EditItem(item, mapping.Fields{"nickName": record.Text("Annie")})
+	if s = w.ok(alone); s.UpdatedCRM != 0 || s.Issues != 1 {
+		t.Fatalf("an edit brought the rest along: %+v\n%s", s.Counts, s.Log)
 	}
 	w.ok()
 	if it, _ := w.crm.Item(id); it.Fields["Title"].First() != "CTO" {

@@ -16,9 +16,7 @@ func (c *cycle) decide(ctx context.Context, in *reconcile.Input) (reconcile.Plan
 	if err != nil {
 		return plan, err
 	}
-	if in.First && !c.policy.CreateInCRM {
-		plan = withoutCRMWrites(plan)
-	}
+	plan = c.withoutCRMWrites(plan, in.First)
 	if !in.First {
 		plan.Findings = slices.DeleteFunc(plan.Findings, c.waitsStill)
 	}
@@ -132,12 +130,16 @@ func replaced(changes, newer []reconcile.Change) []reconcile.Change {
 }
 
 // withoutCRMWrites takes what a first sync may not do out of a plan: nothing goes from
-// the mailbox to the CRM before that was allowed. Each such record is named by a
-// finding, and decided again once it is.
-func withoutCRMWrites(p reconcile.Plan) reconcile.Plan {
+// the mailbox to the CRM before that was allowed. Each such record is named by a finding,
+// and waits until then, in later cycles too: our own write to its other side comes back
+// through the feed and is nobody's leave.
+func (c *cycle) withoutCRMWrites(p reconcile.Plan, first bool) reconcile.Plan {
+	if c.policy.CreateInCRM {
+		return p
+	}
 	ops := p.Ops[:0:0]
 	for _, o := range p.Ops {
-		if o.Side != record.CRM {
+		if o.Side != record.CRM || !first && !c.awaitsLeave(o) {
 			ops = append(ops, o)
 			continue
 		}
@@ -152,4 +154,10 @@ func withoutCRMWrites(p reconcile.Plan) reconcile.Plan {
 	}
 	p.Ops = ops
 	return p
+}
+
+// awaitsLeave tells whether an update of the CRM is one that the first sync left out.
+func (c *cycle) awaitsLeave(o reconcile.Operation) bool {
+	i, ok := c.known[IssueKey{Direction: ToCRM, MailboxID: o.MailboxID}]
+	return ok && o.Kind == reconcile.Update && i.Code == CodeNotAllowed
 }

@@ -240,9 +240,7 @@ func (x *explainer) explain(ctx context.Context, it Item) (Explanation, error) {
 
 	suppose := func(d reconcile.Deed, s record.Side) {
 		p := reconcile.Suppose(in, d, s, it.id(s))
-		if in.First && !x.policy.CreateInCRM {
-			p = withoutCRMWrites(p)
-		}
+		p = x.withoutCRMWrites(p, in.First)
 		out.Suppositions = append(out.Suppositions, Supposition{Deed: d, Side: s, Then: effects(p.About(it.CRMID, it.MailboxID))})
 	}
 	for _, d := range []reconcile.Deed{reconcile.Edit, reconcile.Discard} {
