@@ -71,6 +71,7 @@ func addDecideFlags[T any](o *decideOptions, cmd *cobra.Command, app *App, kind 
 	fs.StringSliceVar(&o.of, "user", nil, "select the "+kind.noun+"s of a `USER`; may be repeated")
 	fs.StringVar(&o.match, "match", "", "of these only those that meet an `EXPRESSION` over the fields of "+kind.list)
 	fs.Lookup("limit").Usage = "only the first `N` of them"
+	fs.Lookup("from").Usage = "select the " + kind.noun + "s that a `FILE` lists by number, else those of the users in it; - is standard input"
 	cmd.ValidArgsFunction = completeNumbers(app, kind)
 	if err := cmd.RegisterFlagCompletionFunc("user", app.completeUsers); err != nil {
 		panic(err) // the flag is above
@@ -160,10 +161,15 @@ func findNumbered[T any](ctx context.Context, app *App, st State, o *decideOptio
 	if err != nil {
 		return nil, nil, err
 	}
-	var bad []decided
+	ids, bad, err := o.numbers(app, kind.noun)
+	if err != nil {
+		return nil, nil, err
+	}
 	switch {
-	case len(o.ids) > 0:
-		list, bad = byNumber(o.ids, list, kind)
+	case len(ids)+len(bad) > 0:
+		var unknown []decided
+		list, unknown = byNumber(ids, list, kind)
+		bad = append(bad, unknown...)
 	case o.given():
 		whom := o.selectOptions
 		whom.limit, whom.strict = 0, false // both are of the things
@@ -187,6 +193,38 @@ func findNumbered[T any](ctx context.Context, app *App, st State, o *decideOptio
 		list = list[:o.limit]
 	}
 	return list, bad, nil
+}
+
+// numbers returns the numbers that were given. A list of such things that --from reads
+// means its rows, and not everything that their users have.
+func (o *decideOptions) numbers(app *App, noun string) (ids []int64, bad []decided, err error) {
+	if o.from == "" {
+		return o.ids, nil, nil
+	}
+	_, text, err := o.input(app)
+	if err != nil || o.column != "" && !strings.EqualFold(o.column, noun) || !hasColumn(text, noun) {
+		return nil, nil, err
+	}
+	if o.all || len(o.users) > 0 || o.filters() {
+		return nil, nil, fail(codeUsage, "", fmt.Sprintf("--from names %ss by number, which excludes a selection of users", noun)).
+			do("select among them with --match")
+	}
+	keys, rows, err := o.parseFrom(app, noun, noun)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range rows {
+		bad = append(bad, decided{row: r})
+	}
+	for _, k := range keys {
+		id, err := strconv.ParseInt(k, 10, 64)
+		if err != nil || id < 1 {
+			bad = append(bad, decided{row: failed(k, fail(codeBadRow, k, "is not the number of "+article(noun)))})
+			continue
+		}
+		ids = append(ids, id)
+	}
+	return ids, bad, nil
 }
 
 // byNumber returns the things of the numbers that were given.

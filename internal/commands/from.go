@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,25 +25,17 @@ const maxInput = 256 << 20
 // header, JSON as this program prints it, or one name a line. A row that cannot be
 // read is a failed row; what cannot be read at all is an error.
 func (o *selectOptions) readFrom(app *App) (keys []string, bad []row, err error) {
-	name := o.from
-	var text []byte
-	switch {
-	case name != "-":
-		text, err = os.ReadFile(name)
-	case app.InTTY:
-		return nil, nil, fail(codeUsage, "", "--from - reads standard input, which is a terminal").do("pipe a list into the command")
-	default:
-		name = "standard input"
-		text, err = io.ReadAll(io.LimitReader(app.In, maxInput))
-	}
+	return o.parseFrom(app, o.column, "user")
+}
+
+// parseFrom reads the names that stand in a column of --from; what is the word for
+// what they name.
+func (o *selectOptions) parseFrom(app *App, column, what string) (keys []string, bad []row, err error) {
+	name, text, err := o.input(app)
 	if err != nil {
-		return nil, nil, fail(codeFile, name, reason(err)).from(err)
+		return nil, nil, err
 	}
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // spreadsheets write it
-	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return nil, nil, fail(codeFile, name, "the file is UTF-16 text").do("save it as CSV in UTF-8")
-	}
-	keys, bad, err = parseUsers(text, o.column)
+	keys, bad, err = parseUsers(text, column)
 	if err != nil {
 		return nil, nil, fail(codeFile, name, err.Error())
 	}
@@ -50,9 +43,66 @@ func (o *selectOptions) readFrom(app *App) (keys []string, bad []row, err error)
 		bad[i].Message = name + ": " + bad[i].Message
 	}
 	if len(keys) == 0 && len(bad) == 0 {
-		return nil, nil, fail(codeEmpty, name, "holds no user")
+		return nil, nil, fail(codeEmpty, name, "holds no "+what)
 	}
 	return keys, bad, nil
+}
+
+// input returns the text of --from and what it is called. It is read once.
+func (o *selectOptions) input(app *App) (name string, text []byte, err error) {
+	name = o.from
+	if name == "-" {
+		name = "standard input"
+	}
+	switch {
+	case o.text != nil:
+		return name, o.text, nil
+	case o.from != "-":
+		text, err = os.ReadFile(name)
+	case app.InTTY:
+		return name, nil, fail(codeUsage, "", "--from - reads standard input, which is a terminal").do("pipe a list into the command")
+	default:
+		text, err = io.ReadAll(io.LimitReader(app.In, maxInput))
+	}
+	if err != nil {
+		return name, nil, fail(codeFile, name, reason(err)).from(err)
+	}
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // spreadsheets write it
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return name, nil, fail(codeFile, name, "the file is UTF-16 text").do("save it as CSV in UTF-8")
+	}
+	o.text = append([]byte{}, text...)
+	return name, o.text, nil
+}
+
+// hasColumn tells whether text of any of the forms that --from knows has a column or a
+// field of a name.
+func hasColumn(text []byte, name string) bool {
+	text = bytes.TrimLeft(text, " \r\n\t")
+	var first map[string]any
+	switch {
+	case bytes.HasPrefix(text, []byte("[")):
+		var list []map[string]any
+		if json.Unmarshal(text, &list) == nil && len(list) > 0 {
+			first = list[0]
+		}
+	case bytes.HasPrefix(text, []byte("{")):
+		_ = json.NewDecoder(bytes.NewReader(text)).Decode(&first) // what is no JSON has no fields
+	default:
+		head, _, _ := bytes.Cut(text, []byte("\n"))
+		return slices.ContainsFunc(cellsOf(string(head)), func(c string) bool { return strings.EqualFold(c, name) })
+	}
+	_, ok := first[name]
+	return ok
+}
+
+// cellsOf returns what stands in a line of a table.
+func cellsOf(line string) []string {
+	cells := strings.FieldsFunc(line, func(r rune) bool { return r == ',' || r == ';' || r == '\t' })
+	for i, c := range cells {
+		cells[i] = strings.Trim(strings.TrimSpace(c), `"`)
+	}
+	return cells
 }
 
 // parseUsers finds the users in text of any of the forms that --from knows.
@@ -72,8 +122,7 @@ func parseUsers(text []byte, column string) ([]string, []row, error) {
 // isHeader reports whether a line is the head of a table: it has a column that names
 // users, and no address.
 func isHeader(line string) bool {
-	for _, name := range strings.FieldsFunc(line, func(r rune) bool { return r == ',' || r == ';' || r == '\t' }) {
-		name = strings.Trim(strings.TrimSpace(name), `"`)
+	for _, name := range cellsOf(line) {
 		if slices.ContainsFunc(userColumns, func(c string) bool { return strings.EqualFold(c, name) }) {
 			return true
 		}
@@ -210,8 +259,13 @@ func userOf(v any, column string) (key, why string) {
 		wanted = []string{column}
 	}
 	for _, name := range wanted {
-		if s, ok := m[name].(string); ok && s != "" {
-			return s, ""
+		switch v := m[name].(type) {
+		case string:
+			if v != "" {
+				return v, ""
+			}
+		case float64: // the number of a thing
+			return strconv.FormatFloat(v, 'f', -1, 64), ""
 		}
 	}
 	return "", "has no field " + strings.Join(wanted, ", ")

@@ -3,6 +3,8 @@ package commands
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -53,6 +55,16 @@ func TestIssuesAreRetriedAndIgnored(t *testing.T) {
 	states("4 ignored 0 3 ignored 0 2 parked 10 1 open 0")
 	if out, _ := h.run(exitOK, "issues", "list", "--all", "--state", "ignored", "--fields", "issue", "-o", "tsv"); strings.Join(strings.Fields(out), " ") != "issue 4 3" {
 		t.Errorf("ignored:\n%s", out)
+	}
+	// What one command lists the next one takes: those rows, and no others of their users.
+	for _, format := range []string{"csv", "tsv", "json", "jsonl"} {
+		rows, _ := h.run(exitOK, "issues", "list", "bob@example.com", "--last", "1", "-o", format)
+		file := filepath.Join(t.TempDir(), "rows."+format)
+		if err := os.WriteFile(file, []byte(rows), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h.prints("issue\tuser\tresult\tcode\tmessage\n4\tbob@example.com\tunchanged\t\tignored already\n", "issues", "ignore", "--from", file)
+		h.run(exitUsage, "issues", "ignore", "--from", file, "--org", "EMEA")
 	}
 	if u := h.user("ann"); !u.Queued || u.Issues != 2 {
 		t.Errorf("ann: %+v", u)

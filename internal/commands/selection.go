@@ -30,6 +30,8 @@ type selectOptions struct {
 	column  string
 	limit   int
 	strict  bool
+	// text is what --from read, once it has.
+	text []byte
 }
 
 // selectionUse is the usage of a command that takes a selection.
