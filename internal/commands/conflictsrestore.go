@@ -94,6 +94,9 @@ func runConflictsRestore(ctx context.Context, app *App, opts conflictsRestoreOpt
 			w.Result, w.Message = engine.ResultUnchanged, fmt.Sprintf("conflict %d was restored already", id)
 			list = append(list, w)
 			continue
+		case opts.keep != "" && c.Winner != "":
+			return fail(codeUsage, fmt.Sprintf("conflict %d", id), "it is not on hold, so there is nothing to choose").
+				do("without --keep the value that lost is put back")
 		case byUser[c.User] == nil:
 			users = append(users, c.User)
 		}
@@ -115,6 +118,9 @@ func runConflictsRestore(ctx context.Context, app *App, opts conflictsRestoreOpt
 		for _, c := range byUser[email] {
 			list = append(list, restoreRows(byID[c.ID], rep)...)
 		}
+	}
+	if opts.dryRun {
+		app.Notice("dry run: nothing was written")
 	}
 	return app.finishWritten(&opts.outputOptions, list)
 }

@@ -254,8 +254,8 @@ func runItemsExplain(ctx context.Context, app *App, opts itemsExplainOptions) er
 	if err != nil {
 		return err
 	}
-	sel := selectOptions{users: []string{opts.user}, strict: true}
-	users, _, err := sel.resolve(ctx, app, st)
+	sel := selectOptions{users: []string{opts.user}}
+	users, err := sel.list(ctx, app, st)
 	if err != nil {
 		return err
 	}

@@ -422,7 +422,7 @@ func (app *App) concludeRun(rows []row, sessions []engine.Session) error {
 		return false
 	})
 	if issues > 0 {
-		app.Notice("%s could not be synchronized as they are; see %q", count(issues, "record"), "crmsync issues list")
+		app.Notice("%s could not be synchronized; see %q", count(issues, "record"), "crmsync issues list")
 	}
 	if held > 0 {
 		app.Notice("the guard holds %s back: more than a normal day explains; see %q", count(held, "delete"), "crmsync deletes list")

@@ -36,7 +36,12 @@ type written struct {
 // writtenFields are the fields of undo and of conflicts restore.
 var writtenFields = []ui.Field[written]{
 	{Name: "user", Of: func(w written) any { return w.User }},
-	{Name: "session", Of: func(w written) any { return w.Session }, Wide: true},
+	{Name: "session", Of: func(w written) any {
+		if w.Session == 0 { // a dry run
+			return nil
+		}
+		return w.Session
+	}, Wide: true},
 	{Name: "side", Of: func(w written) any { return string(w.Side) }},
 	{Name: "action", Of: func(w written) any { return w.Action }, Word: true},
 	{Name: "crmId", Of: func(w written) any { return w.CRMID }, Wide: true},
@@ -144,7 +149,15 @@ func runUndo(ctx context.Context, app *App, opts undoOptions) error {
 		return err
 	}
 	if err := refusedUndo(s, plan); err != nil {
+		if opts.dryRun && len(plan.Plan.Held) > 0 { // to be looked at before they are expected
+			if err := app.print(&opts.outputOptions, ui.List(writtenFields, undoRows(s.User, plan))); err != nil {
+				return err
+			}
+		}
 		return err
+	}
+	if opts.dryRun {
+		app.Notice("dry run: nothing was written")
 	}
 	if plan.Already > 0 {
 		app.Notice("session %d: %s taken back already", s.ID, count(plan.Already, "write"))
@@ -195,7 +208,7 @@ func undoDanger(u roster.User, plan engine.UndoReport) danger {
 	for _, o := range plan.Plan.Ops {
 		n[o.Side][o.Kind]++
 	}
-	d := danger{Verb: "take back", Name: "undo", Users: []roster.User{u}, Things: len(plan.Plan.Ops), Thing: "record"}
+	d := danger{Verb: "take back", Name: "undo", Users: []roster.User{u}, Things: len(plan.Plan.Ops), Thing: "write"}
 	for _, side := range []record.Side{record.CRM, record.Mailbox} {
 		where := map[record.Side]string{record.CRM: "in the CRM", record.Mailbox: "in the mailbox"}[side]
 		for _, k := range []struct {
@@ -221,6 +234,9 @@ func undoRows(user string, rep engine.UndoReport) []written {
 	if rep.Session.ID == 0 {
 		for _, o := range rep.Plan.Ops {
 			rows = append(rows, writtenOf(user, 0, o, "", ""))
+		}
+		for _, o := range rep.Plan.Held {
+			rows = append(rows, writtenOf(user, 0, o.Operation, engine.CodeGuarded, "held by the guard"))
 		}
 	}
 	for _, d := range rep.Done {

@@ -75,6 +75,9 @@ func (s *Store) scanConflict(r scanner) (c admin.StoredConflict, err error) {
 		return c, err
 	}
 	c.Kept, err = s.unsealValue(kept, conflictKept, user)
+	if c.How == string(record.Mailbox) { // on hold the CRM's value stood first; a person kept the other
+		c.Kept, c.Lost = c.Lost, c.Kept
+	}
 	return c, err
 }
 

@@ -552,6 +552,14 @@ func TestConflicts(t *testing.T) {
 	must(t, err)
 	same(t, "conflicts, one of them met again", got, append([]admin.StoredConflict{third}, want...))
 
+	// What was on hold and was decided for the mailbox has kept the mailbox's value.
+	settle(t, s, user, engine.Settlement{Restored: []engine.Restored{{ID: 2, Keep: record.Mailbox}}, Session: 9, Now: t0.Add(2)})
+	got, err = s.Conflicts(t.Context(), user)
+	must(t, err)
+	if d := got[1]; d.Winner != record.Mailbox || d.Kept != nil || d.Lost.First() != "kept" || d.Restored != 9 {
+		t.Errorf("decided for the mailbox: %+v", d)
+	}
+
 	if got, err := s.Conflicts(t.Context(), 999); len(got) != 0 || err != nil {
 		t.Errorf("nobody's conflicts: %v, %v", got, err)
 	}

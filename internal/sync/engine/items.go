@@ -42,8 +42,8 @@ type Item struct {
 	Reason    string
 	CRMID     string
 	MailboxID string
-	// Since is when the link came into its state, or, without a link, when the record
-	// was first seen to be left out.
+	// Since is when the record came into its state: when its link did, when the guard
+	// began to hold its delete, or when its issue was first seen.
 	Since time.Time
 	// Label names the record for a person; the state knows it only of records that
 	// have an issue.
@@ -127,7 +127,7 @@ func itemsOf(user string, entity record.Entity, links []reconcile.Link, issues [
 
 // hold takes a delete that the guard holds as the reason of a record's state.
 func (it *Item) hold(d HeldDelete) {
-	it.State, it.Reason, it.Code = ItemHeld, "the guard holds its delete: "+d.Reason, CodeHeld
+	it.State, it.Reason, it.Code, it.Since = ItemHeld, "the guard holds its delete: "+d.Reason, CodeHeld, d.Since
 	if d.Label != "" {
 		it.Label = d.Label
 	}
@@ -143,7 +143,7 @@ func (it *Item) because(i Issue) {
 		return
 	}
 	it.State, it.Reason, it.Issue, it.Code = state, i.Cause, i.ID, i.Code
-	it.Attempts, it.NextRetry = i.Attempts, i.NextRetry
+	it.Attempts, it.NextRetry, it.Since = i.Attempts, i.NextRetry, i.FirstSeen
 	if i.Label != "" {
 		it.Label = i.Label
 	}
