@@ -49,6 +49,9 @@ func testApp() *commands.App {
 			return ctx.Err()
 		}
 	}
+	if size := os.Getenv(pageSize); size != "" {
+		n.base = smallPages{base: transport.NewBase(), size: size}
+	}
 	app := newApp(n)
 	app.Now = now
 	return app

@@ -24,6 +24,8 @@ type world struct {
 	dir   string
 	state string
 	users []string
+	// env is told to each program besides.
+	env []string
 	// ahead is by how much the clocks of the program and of both servers are ahead.
 	ahead atomic.Int64
 }
@@ -75,6 +77,7 @@ func (w *world) command(args ...string) *exec.Cmd {
 	cmd.Args = append([]string{"crmsync"}, args...)
 	cmd.Env = append(os.Environ(), "CRMSYNC_CONFIG="+filepath.Join(w.dir, "crmsync.yaml"), "GOGC=off",
 		fmt.Sprint(clockAhead, "=", time.Duration(w.ahead.Load())))
+	cmd.Env = append(cmd.Env, w.env...)
 	return cmd
 }
 

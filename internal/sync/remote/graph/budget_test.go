@@ -2,6 +2,8 @@ package graph
 
 import (
 	"fmt"
+	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -243,6 +245,36 @@ func TestMailboxBudget(t *testing.T) {
 	}
 }
 
+// heeded demands that nobody asked before the time that a refusal had named. The parts
+// of one batch are asked for together.
+func heeded(t *testing.T, asked []m365.Request, after string) {
+	t.Helper()
+	var until time.Time
+	var from string
+	refused := 0
+	for _, r := range asked {
+		if r.ID != from && r.Time.Before(until) {
+			t.Errorf("asked at %s, before %s", r.Time, until)
+		}
+		if r.Status != http.StatusTooManyRequests {
+			continue
+		}
+		refused++
+		end := r.Time
+		if s, err := strconv.Atoi(after); err == nil {
+			end = r.Time.Add(time.Duration(s) * time.Second)
+		} else if date, err := http.ParseTime(after); err == nil {
+			end = date
+		}
+		if from = r.ID; end.After(until) {
+			until = end
+		}
+	}
+	if refused == 0 {
+		t.Error("nobody was refused")
+	}
+}
+
 // In a storm in which the service refuses three requests of ten, the others are as many
 // as in a calm, nothing is written twice, and never are there more than four at once.
 func TestStorm(t *testing.T) {
@@ -273,6 +305,7 @@ func TestStorm(t *testing.T) {
 				open = rest
 				_ = b.clock.sleep(t.Context(), wait)
 			}
+			heeded(t, b.Requests(), after)
 			n := b.Stats()
 			if good := n.Total.Requests - n.Total.Errors; float64(good) > 1.1*200 {
 				t.Errorf("%d requests for 200 writes, besides %d refused ones", good, n.Total.Errors)
