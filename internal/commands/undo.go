@@ -159,10 +159,13 @@ func runUndo(ctx context.Context, app *App, opts undoOptions) error {
 	if opts.dryRun {
 		app.Notice("dry run: nothing was written")
 	}
-	if plan.Already > 0 {
-		app.Notice("session %d: %s taken back already", s.ID, count(plan.Already, "write"))
+	if n := plan.Already - plan.Open; n > 0 {
+		app.Notice("session %d: %s taken back already", s.ID, count(n, "write"))
 	}
-	if opts.dryRun || len(plan.Plan.Ops) == 0 {
+	if plan.Open > 0 {
+		app.Notice("session %d: an undo was interrupted, and nobody knows yet what became of %s", s.ID, count(plan.Open, "write"))
+	}
+	if opts.dryRun || len(plan.Plan.Ops) == 0 && plan.Open == 0 {
 		return app.finishWritten(&opts.outputOptions, undoRows(s.User, plan))
 	}
 	u, err := st.FindUser(ctx, s.User)
@@ -208,7 +211,7 @@ func undoDanger(u roster.User, plan engine.UndoReport) danger {
 	for _, o := range plan.Plan.Ops {
 		n[o.Side][o.Kind]++
 	}
-	d := danger{Verb: "take back", Name: "undo", Users: []roster.User{u}, Things: len(plan.Plan.Ops), Thing: "write"}
+	d := danger{Verb: "take back", Name: "undo", Users: []roster.User{u}, Things: len(plan.Plan.Ops) + plan.Open, Thing: "write"}
 	for _, side := range []record.Side{record.CRM, record.Mailbox} {
 		where := map[record.Side]string{record.CRM: "in the CRM", record.Mailbox: "in the mailbox"}[side]
 		for _, k := range []struct {
@@ -221,6 +224,9 @@ func undoDanger(u roster.User, plan engine.UndoReport) danger {
 				d.Consequences = append(d.Consequences, fmt.Sprintf(k.text, count(c, "record"), where))
 			}
 		}
+	}
+	if plan.Open > 0 {
+		d.Consequences = append(d.Consequences, fmt.Sprintf("%s: what an interrupted undo left open", count(plan.Open, "write")))
 	}
 	if len(plan.Refused) > 0 {
 		d.Consequences = append(d.Consequences, fmt.Sprintf("%s: refused, changed since", count(len(plan.Refused), "record")))

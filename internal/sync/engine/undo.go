@@ -26,6 +26,10 @@ type UndoReport struct {
 	Refused []reconcile.Refusal
 	// Already is how many writes were taken back before.
 	Already int
+	// Open is how many of those are writes of an undo that was interrupted: nobody knows
+	// yet whether they arrived. Undo settles them first and tries again what did not; a dry
+	// run leaves that open.
+	Open int
 	// Images is how many writes the session made that can still be known.
 	Images int
 }
@@ -37,6 +41,7 @@ func (e *Engine) Undo(ctx context.Context, o UndoOptions) (UndoReport, error) {
 	var rep UndoReport
 	var undo reconcile.UndoPlan
 	var err error
+	var open int
 	rep.ErrandReport, err = e.Errand(ctx, ErrandOptions{
 		User: o.User, Trigger: TriggerUndo, ExpectDeletes: o.ExpectDeletes, DryRun: o.DryRun,
 		Plan: func(ctx context.Context, v *View) (reconcile.Plan, error) {
@@ -46,6 +51,9 @@ func (e *Engine) Undo(ctx context.Context, o UndoOptions) (UndoReport, error) {
 			}
 			undo = reconcile.Undo(in)
 			rep.Images = len(in.Images)
+			if open, err = v.interrupted(ctx, in.Images); err != nil {
+				return reconcile.Plan{}, err
+			}
 			return undo.Plan, nil
 		},
 		Finish: func(done ErrandReport) Settlement {
@@ -67,8 +75,26 @@ func (e *Engine) Undo(ctx context.Context, o UndoOptions) (UndoReport, error) {
 			}}}
 		},
 	})
-	rep.Refused, rep.Already = undo.Refused, undo.Already
+	rep.Refused, rep.Already, rep.Open = undo.Refused, undo.Already, open
 	return rep, err
+}
+
+// interrupted returns how many writes were taken back by writes that are still open.
+func (v *View) interrupted(ctx context.Context, images []reconcile.Image) (n int, err error) {
+	intents, err := v.c.e.State.Intents(ctx, v.c.m.User.ID, v.c.entity)
+	if err != nil {
+		return 0, stateFault("reading the intents", err)
+	}
+	open := map[record.OpID]bool{}
+	for _, i := range intents {
+		open[i.Op] = true
+	}
+	for _, i := range images {
+		if i.Undone != "" && open[i.Undone] {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // undoInput reads what taking a session back depends on.
