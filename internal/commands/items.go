@@ -128,9 +128,7 @@ func runItemsList(ctx context.Context, app *App, opts itemsListOptions) error {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b engine.Item) int { return b.Since.Compare(a.Since) })
-	if opts.last > 0 && len(list) > opts.last {
-		list = list[:opts.last]
-	}
+	list = newest(app, &opts.listOptions, list)
 	if opts.labels {
 		if err := app.labelItems(ctx, e, list, ids); err != nil {
 			return err

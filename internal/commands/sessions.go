@@ -61,6 +61,8 @@ type listOptions struct {
 	selectOptions
 	outputOptions
 	last int
+	// asked: the person said how many.
+	asked bool
 }
 
 func (o *listOptions) addFlags(cmd *cobra.Command, app *App, names []string, last int) {
@@ -75,6 +77,7 @@ func (o *listOptions) check(cmd *cobra.Command, args []string) error {
 		return usage(cmd, "--last must not be negative")
 	}
 	err := firstError(o.selectOptions.check(cmd, args), o.outputOptions.check(cmd))
+	o.asked = cmd.Flags().Changed("last") || o.limit > 0
 	if o.limit > 0 {
 		// Of a list, the first are the first rows and not those of the first users.
 		o.last, o.limit = o.limit, 0
@@ -105,10 +108,18 @@ func ofUsers[T any](ctx context.Context, app *App, st State, o *listOptions, rea
 		}
 		slices.SortStableFunc(list, newer)
 	}
-	if o.last > 0 && len(list) > o.last {
-		list = list[:o.last]
+	return newest(app, o, list), nil
+}
+
+// newest returns the first rows of a list, and says so if nobody asked for so few.
+func newest[T any](app *App, o *listOptions, list []T) []T {
+	if o.last == 0 || len(list) <= o.last {
+		return list
 	}
-	return list, nil
+	if !o.asked {
+		app.Notice("the newest %d of %d; --last 0 shows all", o.last, len(list))
+	}
+	return list[:o.last]
 }
 
 func newSessionsList(app *App, run func(context.Context, *App, listOptions) error) *cobra.Command {

@@ -24,6 +24,7 @@ type standing struct {
 	NextDue     time.Time
 	Issues      int
 	Held        int
+	OnHold      int
 	Failures    int
 	Reason      string
 	Fix         string
@@ -147,7 +148,7 @@ func standings(ms []member, refuses map[string]engine.Health, now time.Time, las
 	for i, m := range ms {
 		s := standing{
 			User: m.Email, Effective: m.Effective.State, Mailbox: m.Mailbox,
-			LastSuccess: m.LastSuccess, NextDue: m.NextDue, Issues: m.Issues, Held: m.Held, Failures: m.Failures,
+			LastSuccess: m.LastSuccess, NextDue: m.NextDue, Issues: m.Issues, Held: m.Held, OnHold: m.OnHold, Failures: m.Failures,
 			Reason: m.Reason, Fix: m.Effective.Fix,
 		}
 		if s.Effective == roster.Active {
@@ -200,12 +201,23 @@ func concern(m member, last engine.Session, now time.Time) (reason, fix string) 
 		return "no cycle for " + ui.Short(now.Sub(m.LastSuccess)), "crmsync sync run " + m.Email
 	}
 	if m.Held > 0 {
-		return "the guard holds " + count(m.Held, "delete") + " until somebody decides", "crmsync deletes list " + m.Email
+		return guardHolds(m.Held), "crmsync deletes list " + m.Email
+	}
+	if m.OnHold > 0 {
+		return onHold(m.OnHold), "crmsync conflicts list " + m.Email
 	}
 	if m.Issues > 0 {
 		return "some records need a person", "crmsync issues list " + m.Email
 	}
 	return "", ""
+}
+
+func guardHolds(n int) string {
+	return "the guard holds " + count(n, "delete") + " until somebody decides"
+}
+
+func onHold(n int) string {
+	return "conflicts of " + count(n, "record") + " are on hold until somebody decides"
 }
 
 // remedy is the command that helps a user whose session failed: where the sides did
@@ -279,7 +291,26 @@ func fixOf(group []standing) string {
 	case s.Effective == "disabled":
 		return "crmsync sync enable --sync disabled"
 	}
+	if list, ok := strings.CutSuffix(s.cause(), " list USER"); ok && len(group) > 1 {
+		return list + " list"
+	}
 	return s.Fix
+}
+
+// reasonOf is why a group needs a look: where the reason counts, for all of them.
+func reasonOf(group []standing) string {
+	held, waiting := 0, 0
+	for _, s := range group {
+		held += s.Held
+		waiting += s.OnHold
+	}
+	switch group[0].cause() {
+	case "crmsync deletes list USER":
+		return guardHolds(held)
+	case "crmsync conflicts list USER":
+		return onHold(waiting)
+	}
+	return group[0].Reason
 }
 
 // budgets draws how much of their budgets the connections have used.
@@ -302,7 +333,7 @@ func (app *App) budgets(page *ui.Page, orgs []roster.Organization, health []engi
 func (app *App) screen(list []standing, orgs []roster.Organization, health []engine.Health, last []engine.Session) error {
 	byState := map[string]int{}
 	var states []string
-	issues, held := 0, 0
+	issues, held, waiting := 0, 0, 0
 	var need []standing
 	for _, s := range list {
 		if byState[s.Effective] == 0 {
@@ -311,6 +342,7 @@ func (app *App) screen(list []standing, orgs []roster.Organization, health []eng
 		byState[s.Effective]++
 		issues += s.Issues
 		held += s.Held
+		waiting += s.OnHold
 		if s.rank() != 4 {
 			need = append(need, s)
 		}
@@ -326,6 +358,9 @@ func (app *App) screen(list []standing, orgs []roster.Organization, health []eng
 	}
 	if held > 0 {
 		page.Item(held, "deletes held: crmsync deletes list")
+	}
+	if waiting > 0 {
+		page.Item(waiting, "records with a conflict on hold: crmsync conflicts list")
 	}
 	if len(last) > 0 {
 		page.Text("last cycle %s: %s, %s", ui.Relative(last[0].Started, app.Now()), last[0].User, sessionResult(last[0]))
@@ -355,7 +390,7 @@ func (app *App) screen(list []standing, orgs []roster.Organization, health []eng
 		if len(g) > 1 {
 			name = fmt.Sprintf("%s and %d more", name, len(g)-1)
 		}
-		page.Entry(name, g[0].Effective, g[0].Reason, fixOf(g))
+		page.Entry(name, g[0].Effective, reasonOf(g), fixOf(g))
 	}
 	if n := len(groups) - statusRows; n > 0 {
 		page.Text("and %s more: crmsync status -o wide", count(n, "cause"))

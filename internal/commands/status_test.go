@@ -118,7 +118,15 @@ func TestStatusGroupsByCause(t *testing.T) {
 		u.Sync, u.Cause, u.Reason = roster.Suspended, roster.CauseAuthorization, "no license"
 		return u
 	}
-	users := []roster.User{ok("ann", "A"), revoked("bob"), ok("cid", "B"), ok("dan", "A"), revoked("eve")}
+	with := func(email string, held, waiting int) roster.User {
+		u := ok(email, "B")
+		u.Held, u.OnHold = held, waiting
+		return u
+	}
+	users := []roster.User{
+		ok("ann", "A"), revoked("bob"), ok("cid", "B"), ok("dan", "A"), revoked("eve"),
+		with("fay", 40, 0), with("gus", 15, 2), with("hal", 0, 3),
+	}
 	list, err := standings(members(users, orgs), refusals(orgs, health), noon, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -130,11 +138,19 @@ func TestStatusGroupsByCause(t *testing.T) {
 			who = append(who, s.User)
 		}
 		got = append(got, strings.Join(who, " ")+": "+fixOf(g))
+		if g[0].Effective == roster.Active && !g[0].refused {
+			got = append(got, reasonOf(g))
+		}
 	}
 	want := []string{
 		"ann dan: crmsync connection show sf",
 		"bob eve: crmsync check all --sync suspended:authorization",
+		"fay gus: crmsync deletes list",
+		"the guard holds 55 deletes until somebody decides",
+		"hal: crmsync conflicts list hal",
+		"conflicts of 3 records are on hold until somebody decides",
 		"cid: ",
+		"",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

@@ -42,8 +42,16 @@ func TestHeldDeletes(t *testing.T) {
 		t.Error("the label is in clear")
 	}
 
+	settle(t, s, u[0].ID, engine.Settlement{Now: t0, Issues: []engine.Issue{
+		{IssueKey: engine.IssueKey{Direction: engine.ToMailbox, CRMID: "x"}, State: engine.IssueInfo, Code: engine.CodeOnHold},
+		{IssueKey: engine.IssueKey{Direction: engine.ToMailbox, CRMID: "y"}, State: engine.IssueIgnored, Code: engine.CodeOnHold},
+		{IssueKey: engine.IssueKey{Direction: engine.ToMailbox, CRMID: "z"}, State: engine.IssueInfo, Code: engine.CodeNotAllowed},
+	}})
 	users, err := s.Admin().Users(ctx)
 	must(t, err)
+	if users[0].OnHold != 1 || users[1].OnHold != 0 || users[0].Held != 2 {
+		t.Errorf("on hold %d and %d, held %d", users[0].OnHold, users[1].OnHold, users[0].Held)
+	}
 	users[0].Sync, users[0].NextDue = roster.Enabled, t0.Add(time.Hour)
 	must(t, s.UpdateUsers(ctx, users, nil))
 	left, err := s.DecideHeld(ctx, []int64{first[0].ID, 999}, engine.Allow, engine.Activity{Time: t0, Type: "deletes.allowed"})

@@ -50,6 +50,14 @@ const userColumns = `
 			WHERE h.user_id = u.id
 			AND h.decision = ''
 		),
+		(
+			SELECT count(*)
+			FROM issues i INDEXED BY issues_open
+			WHERE i.user_id = u.id
+			AND i.state <> 'resolved'
+			AND i.state = 'info'
+			AND i.code = '` + string(engine.CodeOnHold) + `'
+		),
 		coalesce((
 			SELECT r.entity || ': ' || r.off
 			FROM replicas r
@@ -83,6 +91,7 @@ func userFields(u *roster.User) []any {
 		instant{&u.PressureSince},
 		&u.Issues,
 		&u.Held,
+		&u.OnHold,
 		&u.Off,
 	}
 }

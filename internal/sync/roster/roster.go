@@ -145,6 +145,8 @@ type User struct {
 	Issues int
 	// Held is how many deletes the guard holds until somebody decides.
 	Held int
+	// OnHold is how many records wait for a person to decide a conflict.
+	OnHold int
 	// Off says what is switched off for the user and why, for example because he deleted
 	// our folder; "" if nothing is.
 	Off string
