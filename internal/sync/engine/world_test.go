@@ -307,7 +307,7 @@ func (w *world) folder(user int) string {
 	if rep.Container.ID != "" {
 		return rep.Container.ID
 	}
-	return w.mail.Folder(w.users[user].MailboxID, roster.FolderName)
+	return w.mail.Ours(w.users[user].MailboxID, roster.FolderName)
 }
 
 // contact makes native CRM fields of a few values.

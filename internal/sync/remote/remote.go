@@ -18,6 +18,7 @@ package remote
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/crmsync/crmsync/internal/sync/mapping"
@@ -108,10 +109,12 @@ type FeedResult struct {
 // allows one mailbox at a time.
 type Mailbox interface {
 	// Prepare makes sure that the containers and the category of a customization
-	// exist, and returns where they are. It is idempotent: what exists under the
-	// name is adopted, never doubled. It writes the claim.
+	// exist, and returns where they are. It is idempotent: the container that bears a
+	// claim is ours whatever its name is by now, then what exists under the name is
+	// adopted, and only then is one made. It writes the claim.
 	Prepare(ctx context.Context, want Customization) (Prepared, error)
-	// Claim returns who last prepared the mailbox; nil if nobody.
+	// Claim returns who last prepared the mailbox; nil if nobody. It, Inspect and Remove
+	// find the container as Prepare does.
 	Claim(ctx context.Context, want Customization) (*Claim, error)
 	// Inspect returns what of a customization exists now, without changing anything.
 	Inspect(ctx context.Context, want Customization) ([]Artefact, error)
@@ -140,14 +143,33 @@ type Customization struct {
 	Claim    Claim
 }
 
-// Claim says for whom a mailbox was prepared. It is kept in the mailbox, so that two
-// installations, or two CRM organizations, cannot fight over it unnoticed.
+// Claim says for whom a mailbox was prepared. It is kept at the container, so that this
+// is found again after a person has renamed it, and so that two installations, or two CRM
+// organizations, cannot fight over a mailbox unnoticed.
 type Claim struct {
 	// Organization is the id of the CRM organization at its vendor.
 	Organization string `json:"organization"`
 	Install      string `json:"install"`
 	// LastCycle is when the claim was last renewed, by the clock of the one who did.
 	LastCycle time.Time `json:"last_cycle"`
+}
+
+// Rank tells how sure it is that a container of a name and a claim is the one that a
+// customization means: the one of the highest rank is, of several the first; 0 is none.
+// The claim of the same organization counts most, then any claim, then the name, which is
+// compared without case, as Exchange does.
+func (c Customization) Rank(name string, claim *Claim) int {
+	rank := 0
+	if strings.EqualFold(name, c.Folder) {
+		rank = 1
+	}
+	if claim != nil {
+		rank += 2
+		if claim.Organization == c.Claim.Organization {
+			rank += 2
+		}
+	}
+	return rank
 }
 
 // Prepared is what Prepare found or made.

@@ -111,6 +111,11 @@ func TestMailConformance(t *testing.T) {
 					}
 					return n
 				},
+				RenameFolder: func(t *testing.T, user, id, to string) {
+					if err := b.RenameFolder(user, name(t, user, id), to); err != nil {
+						t.Fatal(err)
+					}
+				},
 				DeleteFolder: func(t *testing.T, user, id string) {
 					if err := b.DeleteFolder(user, name(t, user, id)); err != nil {
 						t.Fatal(err)

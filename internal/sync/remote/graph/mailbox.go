@@ -110,7 +110,7 @@ func (m *mailbox) look(ctx context.Context, want remote.Customization) (found, e
 	if err != nil {
 		return found{}, err
 	}
-	f := found{folder: ours(folders, want.Folder)}
+	f := found{folder: ours(folders, want)}
 	if want.Category != "" {
 		categories, err := rest[category](ctx, m, replies[1], calls[1])
 		if err != nil {
@@ -140,20 +140,16 @@ func rest[T any](ctx context.Context, m *mailbox, r reply, c call) ([]T, error) 
 	return all, err
 }
 
-// ours returns the folder of that name; of several, the one that bears a claim, else
-// the first. Exchange compares the names of folders without case.
-func ours(folders []folder, name string) *folder {
-	var best *folder
-	for i := range folders {
-		f := &folders[i]
-		if !strings.EqualFold(f.Name, name) {
-			continue
-		}
-		if best == nil || claimOf(best.Properties) == nil && claimOf(f.Properties) != nil {
-			best = f
+// ours returns the folder that a customization means; nil if there is none.
+func ours(folders []folder, want remote.Customization) *folder {
+	var found *folder
+	best := 0
+	for i, f := range folders {
+		if rank := want.Rank(f.Name, claimOf(f.Properties)); rank > best {
+			found, best = &folders[i], rank
 		}
 	}
-	return best
+	return found
 }
 
 func (m *mailbox) Prepare(ctx context.Context, want remote.Customization) (remote.Prepared, error) {
@@ -203,7 +199,7 @@ func (m *mailbox) claim(ctx context.Context, have *folder, want remote.Customiza
 	}, &made)
 	if detail(err).Status == http.StatusConflict {
 		// Made by somebody else since we looked: adopt it.
-		now, lookErr := m.look(ctx, remote.Customization{Folder: want.Folder})
+		now, lookErr := m.look(ctx, remote.Customization{Folder: want.Folder, Claim: want.Claim})
 		if lookErr != nil {
 			return nil, lookErr
 		}
@@ -218,7 +214,7 @@ func (m *mailbox) claim(ctx context.Context, have *folder, want remote.Customiza
 }
 
 func (m *mailbox) Claim(ctx context.Context, want remote.Customization) (*remote.Claim, error) {
-	have, err := m.look(ctx, remote.Customization{Folder: want.Folder})
+	have, err := m.look(ctx, remote.Customization{Folder: want.Folder, Claim: want.Claim})
 	if err != nil || have.folder == nil {
 		return nil, err
 	}

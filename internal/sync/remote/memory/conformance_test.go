@@ -131,6 +131,7 @@ func TestMail(t *testing.T) {
 							}
 							return 1
 						},
+						RenameFolder: func(_ *testing.T, _, id, name string) { m.RenameFolder(id, name) },
 						DeleteFolder: func(_ *testing.T, _, id string) { m.DeleteContainer(id) },
 					},
 				}

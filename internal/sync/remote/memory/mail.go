@@ -70,6 +70,33 @@ func (m *Mail) folder(mailbox, name string) *container {
 	return found
 }
 
+// Ours returns the id of the folder of a mailbox that bears a claim, whatever its name, or
+// else of that name; "" if there is none.
+func (m *Mail) Ours(mailbox, name string) string {
+	m.space.mu.Lock()
+	defer m.space.mu.Unlock()
+	if c := m.ours(mailbox, remote.Customization{Folder: name}); c != nil {
+		return c.id
+	}
+	return ""
+}
+
+// ours returns the folder that a customization means; nil if there is none.
+func (m *Mail) ours(mailbox string, want remote.Customization) *container {
+	var found *container
+	best := 0
+	for _, c := range m.space.containers {
+		if c.mailbox != mailbox || c.gone {
+			continue
+		}
+		rank := want.Rank(c.name, c.claim)
+		if rank > best || rank > 0 && rank == best && c.id < found.id {
+			found, best = c, rank
+		}
+	}
+	return found
+}
+
 // Categories returns the names of a mailbox's categories.
 func (m *Mail) Categories(mailbox string) []string {
 	m.space.mu.Lock()

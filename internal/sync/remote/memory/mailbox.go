@@ -41,7 +41,7 @@ func (b *mailbox) Prepare(ctx context.Context, want remote.Customization) (remot
 	}
 	p := remote.Prepared{Containers: map[record.Entity]remote.Container{}, Created: map[record.Entity]bool{}}
 	if slices.Contains(want.Entities, record.Contacts) {
-		c := b.m.folder(b.id, want.Folder)
+		c := b.m.ours(b.id, want)
 		if c == nil {
 			c = b.m.newFolder(b.id, want.Folder)
 			p.Created[record.Contacts] = true
@@ -62,7 +62,7 @@ func (b *mailbox) Claim(ctx context.Context, want remote.Customization) (*remote
 	if err != nil {
 		return nil, err
 	}
-	c := b.m.folder(b.id, want.Folder)
+	c := b.m.ours(b.id, want)
 	if c == nil || c.claim == nil {
 		return nil, nil
 	}
@@ -81,7 +81,7 @@ func (b *mailbox) Inspect(ctx context.Context, want remote.Customization) ([]rem
 
 func (b *mailbox) artefacts(want remote.Customization) []remote.Artefact {
 	var out []remote.Artefact
-	if c := b.m.folder(b.id, want.Folder); c != nil {
+	if c := b.m.ours(b.id, want); c != nil {
 		out = append(out, remote.Artefact{Kind: "contact folder", Name: c.name, ID: c.id, Count: len(c.items)})
 		if c.claim != nil {
 			out = append(out, remote.Artefact{Kind: "claim", Name: c.claim.Install, ID: c.id})
@@ -100,7 +100,7 @@ func (b *mailbox) Remove(ctx context.Context, have remote.Customization, ids []s
 		return nil, err
 	}
 	b.m.categories[b.id] = slices.DeleteFunc(b.m.categories[b.id], func(s string) bool { return s == have.Category })
-	c := b.m.folder(b.id, have.Folder)
+	c := b.m.ours(b.id, have)
 	if c == nil {
 		return nil, nil
 	}

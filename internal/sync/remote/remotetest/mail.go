@@ -33,6 +33,8 @@ type MailWorld struct {
 	Exists func(t *testing.T, mailbox, id string) bool
 	// Folders returns how many contact folders of that name the mailbox has.
 	Folders func(t *testing.T, mailbox, name string) int
+	// RenameFolder gives a folder another name.
+	RenameFolder func(t *testing.T, mailbox, id, name string)
 	// DeleteFolder deletes a folder with all that is in it.
 	DeleteFolder func(t *testing.T, mailbox, id string)
 }
@@ -172,6 +174,29 @@ func prepareTests(run runMail) {
 		must(t, changes(t, items.Open(), remote.Query{}), it, remote.Present)
 		if p, err := box.Prepare(t.Context(), want); err != nil || p.Created[record.Contacts] {
 			t.Errorf("adopted, but told to be new (error %v)", err)
+		}
+	})
+
+	run("the folder that bears the claim is ours whatever its name", func(t *testing.T, f MailFixture) {
+		need(t, f.World.CreateFolder != nil && f.World.RenameFolder != nil, "rename folders")
+		want := Customization("one")
+		box, c, items := f.prepare(t, f.Mailboxes[0])
+		apply(t, items.Open(), items.write(0))
+		f.World.RenameFolder(t, f.Mailboxes[0], c.ID, "My people")
+		f.World.CreateFolder(t, f.Mailboxes[0], want.Folder)
+		if claim, err := box.Claim(t.Context(), want); err != nil || claim == nil || claim.Install != "one" {
+			t.Errorf("claim %v, error %v", claim, err)
+		}
+		have, err := box.Inspect(t.Context(), want)
+		if err != nil || !slices.ContainsFunc(have, func(a remote.Artefact) bool { return a.ID == c.ID && a.Count == 1 }) {
+			t.Errorf("inspect: %v, error %v", have, err)
+		}
+		got, err := f.Mail.Mailbox(f.Mailboxes[0]).Prepare(t.Context(), Customization("two"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now := got.Containers[record.Contacts]; now.ID != c.ID || now.Name != "My people" || got.Created[record.Contacts] {
+			t.Errorf("prepared %+v, created %v, want %s", now, got.Created, c.ID)
 		}
 	})
 
