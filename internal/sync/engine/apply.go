@@ -59,13 +59,16 @@ func (c *cycle) apply(ctx context.Context, quit <-chan struct{}, plan reconcile.
 // changed.
 func (c *cycle) readAgain(ctx context.Context, before reconcile.Input) (reconcile.Input, error) {
 	ids := map[record.Side][]string{}
+	have := map[record.Side]map[string]bool{record.CRM: {}, record.Mailbox: {}}
+	want := func(side record.Side, id string) {
+		if id != "" && !have[side][id] {
+			have[side][id] = true
+			ids[side] = append(ids[side], id)
+		}
+	}
 	for _, o := range c.again {
-		if o.CRMID != "" {
-			ids[record.CRM] = append(ids[record.CRM], o.CRMID)
-		}
-		if o.MailboxID != "" {
-			ids[record.Mailbox] = append(ids[record.Mailbox], o.MailboxID)
-		}
+		want(record.CRM, o.CRMID)
+		want(record.Mailbox, o.MailboxID)
 	}
 	in := reconcile.Input{
 		Policy: before.Policy, Hasher: before.Hasher, Install: before.Install, First: before.First,
@@ -74,6 +77,11 @@ func (c *cycle) readAgain(ctx context.Context, before reconcile.Input) (reconcil
 	var err error
 	if in.Links, err = c.linksByID(ctx, ids[record.CRM], ids[record.Mailbox]); err != nil {
 		return in, err
+	}
+	// An item that is to be created again has a link with the one that has gone.
+	for _, l := range in.Links {
+		want(record.CRM, l.CRM.ID)
+		want(record.Mailbox, l.Mailbox.ID)
 	}
 	if in.CRM, err = c.lookUp(ctx, record.CRM, ids[record.CRM]); err != nil {
 		return in, err

@@ -65,7 +65,6 @@ type history struct {
 	hidden              []string         // records that cannot be seen
 	moved               map[int][]string // items outside our folder, by user
 	away                map[string]int   // the last round in which a record was out of scope
-	renamed             map[int]bool
 	snapshots           [][]byte
 	aside               map[string]string // versions of items that are none of our business
 	running             map[string]bool
@@ -108,7 +107,7 @@ func newHistory(t testing.TB, seed uint64, without map[step]bool) *history {
 	h := &history{
 		seed: seed, without: without, rounds: 6,
 		typed: map[string]string{}, gone: map[string]bool{}, kept: map[string]bool{},
-		moved: map[int][]string{}, away: map[string]int{}, renamed: map[int]bool{},
+		moved: map[int][]string{}, away: map[string]int{},
 		aside: map[string]string{}, running: map[string]bool{}, behind: map[int64]bool{}, dropped: map[string]bool{}, fell: map[string]bool{}, twins: map[string]bool{},
 	}
 	r := rand.New(rand.NewPCG(seed, 0))

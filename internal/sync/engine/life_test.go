@@ -223,7 +223,7 @@ func (h *history) befall() {
 		h.note("clock %d jumps by %s", which, by)
 		[]*clock{h.clock, h.crmClock, h.mailClock}[which].pass(by)
 	case 6:
-		if h.adopted(user) {
+		if h.folder(user) != "" {
 			h.renameFolder(user, []string{"My people", "CRM Contacts", "Z"}[h.r.IntN(3)])
 		}
 	case 7:
@@ -233,13 +233,13 @@ func (h *history) befall() {
 	case 9:
 		h.toggle(user)
 	case 10:
-		if h.forgetful() && h.unchanged() && len(h.hidden) == 0 && len(h.snapshots) > 0 {
+		if h.forgetful() && len(h.hidden) == 0 && len(h.snapshots) > 0 {
 			h.rewind()
 		}
 	case 11:
 		// What cannot be seen cannot be found again, and a copy whose record is out of scope
 		// cannot be told from the original.
-		if h.forgetful() && h.unchanged() && len(h.hidden) == 0 && !h.copied {
+		if h.forgetful() && len(h.hidden) == 0 && !h.copied {
 			h.note("the state is lost")
 			h.keepLosers()
 			h.loseState()
@@ -261,30 +261,9 @@ func (h *history) befall() {
 // arrives only later, is known by the state alone.
 func (h *history) forgetful() bool { return !h.late && h.crmLag+h.mailLag == 0 }
 
-// unchanged tells whether all folders have the name that a fresh state looks for.
-func (h *history) unchanged() bool {
-	for user := range h.users {
-		if h.renamed[user] {
-			return false
-		}
-	}
-	return true
-}
-
-// adopted tells whether the state knows a user's folder by its id, so that its name does
-// not matter any more.
-func (h *history) adopted(user int) bool {
-	rep, err := h.store.Replica(h.t.Context(), h.users[user].ID, record.Contacts)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return rep.Container.ID != "" && h.folder(user) != ""
-}
-
 func (h *history) renameFolder(user int, name string) {
 	h.note("folder %d is now called %s", user, name)
 	h.mail.RenameFolder(h.folder(user), name)
-	h.renamed[user] = name != roster.FolderName
 }
 
 // deleteFolder lets a person delete our folder with all that is in it.
@@ -300,7 +279,6 @@ func (h *history) deleteFolder(user int) {
 	}
 	h.mail.DeleteContainer(id)
 	h.dropped[id] = true
-	h.renamed[user] = false
 }
 
 // admin is the administrator.

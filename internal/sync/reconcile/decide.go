@@ -34,6 +34,10 @@ func is(it *item, k ChangeKind) bool { return it != nil && it.Kind == k }
 func (p *planner) decideLinked(l *Link, c, m *item) {
 	switch {
 	case c == nil && m == nil:
+	case c == nil && l.CRM.Version == Unread:
+		p.need(crm, l.CRM.ID)
+	case m == nil && l.Mailbox.Version == Unread:
+		p.need(mailbox, l.Mailbox.ID)
 	case is(m, Deleted) && len(p.claims[l.CRM.ID]) > 0:
 		p.decideReplaced(l, c, m)
 	case is(c, Deleted) && len(p.heirs[l.CRM.ID]) > 0:

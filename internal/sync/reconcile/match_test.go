@@ -337,6 +337,42 @@ func TestSeveralLateWritesOfOneRecord(t *testing.T) {
 	}
 }
 
+// Of two items that one late write left, the one with another name is a copy that a person
+// made of it; the other is its twin.
+func TestCopyOfALateTwin(t *testing.T) {
+	t.Parallel()
+	base := ann()
+	in := reconcile.Input{Policy: creating(), Hasher: hasher, Install: "i", Links: []reconcile.Link{linkOf(base, base)},
+		Mailbox: []reconcile.Change{present("m1", base), stampOf(present("m2", base), "i", "c1", "late"), stampOf(present("m3", with(base, given, "Bea", emails, "")), "i", "c1", "late")},
+		Late:    map[record.OpID]record.Hashes{"late": hasher.Record(base)}}
+	if got, want := words(reconcile.Reconcile(in)), lines("create crm /m3", "delete mailbox /m2"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A link that was made with a write still to be done is decided from both items again.
+func TestLinkedWithAWriteStillToBeDone(t *testing.T) {
+	t.Parallel()
+	base := ann()
+	edited := with(base, title, "CFO")
+	unlinked := linkOf(base, base)
+	unlinked.State = reconcile.Unlinked
+	in := reconcile.Input{Policy: contacts(), Hasher: hasher, Install: "i", Links: []reconcile.Link{unlinked},
+		CRM: []reconcile.Change{present("c1", edited)}, Mailbox: []reconcile.Change{present("m1", base)}}
+	p := reconcile.Reconcile(in)
+	if got, want := words(p), lines("link c1/m1", "update mailbox job_title=CFO"); got != want {
+		t.Fatalf("got\n%s\nwant\n%s", got, want)
+	}
+	in.Links, in.CRM = []reconcile.Link{p.Ops[0].Link}, nil
+	if got := words(reconcile.Reconcile(in)); got != "reread crm c1" {
+		t.Error(got)
+	}
+	in.CRM, in.Mailbox = []reconcile.Change{present("c1", edited)}, nil
+	if got := words(reconcile.Reconcile(in)); got != "reread mailbox m1" {
+		t.Error(got)
+	}
+}
+
 // The state was set back to before a record was created again in the CRM.
 func TestRecordCreatedAgainBeforeTheStateWasSetBack(t *testing.T) {
 	t.Parallel()

@@ -117,6 +117,9 @@ func (p *planner) merge(pr pair, up string) {
 	switch {
 	case up != "":
 		o.Kind, o.Reason = LinkUp, up
+		if writes(verdicts, crm) || writes(verdicts, mailbox) {
+			o.Link.CRM.Version, o.Link.Mailbox.Version = Unread, Unread
+		}
 		p.add(o)
 	case len(settled) > 0:
 		o.Reason = "nothing to write: " + fieldNames(settled) + " agree on both sides, as far as each can hold them"

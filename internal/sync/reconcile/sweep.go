@@ -19,6 +19,29 @@ func (p *planner) readStamps() {
 		}
 	}
 	p.free[crm], p.free[mailbox] = p.firstOnly(p.free[crm]), p.firstOnly(p.free[mailbox])
+	for id, twins := range p.twins {
+		p.twins[id] = p.withoutCopies(twins)
+	}
+}
+
+// withoutCopies returns twins without those that a person made somebody else of: they bear
+// the stamp of another twin and not its name. Each is a record of its own.
+func (p *planner) withoutCopies(twins []*item) []*item {
+	bearers := map[record.OpID]int{}
+	for _, twin := range twins {
+		bearers[twin.Stamp.Op]++
+	}
+	return slices.DeleteFunc(twins, func(twin *item) bool {
+		sent, _ := p.sent(twin)
+		now := p.hash(twin)
+		if bearers[twin.Stamp.Op] < 2 ||
+			same(now[record.GivenName], sent[record.GivenName]) && same(now[record.FamilyName], sent[record.FamilyName]) {
+			return false
+		}
+		p.unstamp(twin)
+		p.free[twin.side] = append(p.free[twin.side], twin)
+		return true
+	})
 }
 
 // firstOnly returns free items without the second ones of a record that several writes

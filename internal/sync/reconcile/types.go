@@ -31,6 +31,11 @@ const (
 // a server did not tell.
 const Awaited = "awaited"
 
+// Unread stands for the versions in a link that was made with writes still to be done: if
+// they are not, whoever decides the link again must read both items, since the feeds may
+// mention one alone.
+const Unread = "unread"
+
 // Half is one side of a link.
 type Half struct {
 	ID      string
