@@ -239,6 +239,8 @@ func TestStamps(t *testing.T) {
 		{"the other item is not at hand", contacts(), nil, nil, []reconcile.Change{copied}, "reread crm c1"},
 		{"the other item is gone", contacts(), nil, []reconcile.Change{gone("c1")}, []reconcile.Change{copied}, "finding not-allowed mailbox m2"},
 		{"the other item is out of scope", allowed, nil, []reconcile.Change{out("c1")}, []reconcile.Change{copied}, "finding not-allowed mailbox m2 c1"},
+		{"the other item is out of scope, and the copy has a record of its own", allowed, nil, []reconcile.Change{out("c1"), stampOf(present("c2", copied.Record), "i", "m2", "late")},
+			[]reconcile.Change{copied}, "link c2/m2"},
 		{"the other item is there", contacts(), nil, []reconcile.Change{present("c1", base)}, []reconcile.Change{stampOf(present("m2", base), "i", "c1", "done")}, "link c1/m2"},
 		{"of another entity", contacts(), nil, nil, []reconcile.Change{func() reconcile.Change { c := copied; s := *c.Stamp; s.Entity = record.Tasks; c.Stamp = &s; return c }()}, "finding not-allowed mailbox m2"},
 		{"a copy that a person made", allowed, []reconcile.Link{link}, nil, []reconcile.Change{copied}, "create crm /m2"},

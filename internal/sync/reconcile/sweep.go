@@ -9,10 +9,22 @@ import (
 // readStamps sorts the items that have no link by what their stamps say. It fills
 // twins, claims and free.
 func (p *planner) readStamps() {
+	named := [2]map[string]bool{{}, {}}
+	for i := range sides {
+		for id, it := range p.items[i] {
+			if it.Kind == Present && it.Stamp != nil && p.linked[i][id] == nil {
+				named[1-i][it.Stamp.Other] = true
+			}
+		}
+	}
 	for i := range sides {
 		for _, id := range sortedIDs(p.items[i]) {
 			it := p.items[i][id]
 			if it.Kind != Present || p.linked[i][id] != nil {
+				continue
+			}
+			if is(p.items[1-i][stampedFor(it)], OutOfScope) && named[i][id] {
+				p.free[i] = append(p.free[i], it) // a copy that has a record of its own by now
 				continue
 			}
 			p.readStamp(it)
@@ -42,6 +54,14 @@ func (p *planner) withoutCopies(twins []*item) []*item {
 		p.free[twin.side] = append(p.free[twin.side], twin)
 		return true
 	})
+}
+
+// stampedFor returns the id that an item's stamp names; "" if it has none.
+func stampedFor(it *item) string {
+	if it.Stamp == nil {
+		return ""
+	}
+	return it.Stamp.Other
 }
 
 // firstOnly returns free items without the second ones of a record that several writes
