@@ -55,7 +55,7 @@ func newConflictsList(app *App, run func(context.Context, *App, listOptions) err
 			return run(cmd.Context(), app, opts)
 		},
 	}
-	opts.addFlags(cmd, app, ui.Names(conflictFields), 50)
+	opts.addFlags(cmd, app, ui.Names(conflictFields))
 	return cmd
 }
 

@@ -55,7 +55,7 @@ those of the run, or a change of the rules. A decision is carried out by the nex
 			return run(cmd.Context(), app, opts)
 		},
 	}
-	opts.addFlags(cmd, app, ui.Names(deleteFields), 50)
+	opts.addFlags(cmd, app, ui.Names(deleteFields))
 	return cmd
 }
 

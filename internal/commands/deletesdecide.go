@@ -44,7 +44,7 @@ the same delete: a record that is back, or was edited, stays.`,
   crmsync deletes allow --user ann@example.com
   crmsync deletes allow --org EMEA --match 'side == "mailbox" && since < ago("1h")' --yes --expect 120`,
 	}
-	opts.confirmOptions.addFlags(cmd.Flags())
+	opts.addFlags(cmd.Flags())
 	return opts.complete(cmd, app, run)
 }
 
@@ -70,7 +70,7 @@ func (o *deletesDecideOptions) complete(cmd *cobra.Command, app *App, run func(c
 		run = runDeletesDecide
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := firstError(checkDecide(&o.decideOptions, cmd, args, heldDeletes), o.confirmOptions.check(cmd)); err != nil {
+		if err := firstError(checkDecide(&o.decideOptions, cmd, args, heldDeletes), o.check(cmd)); err != nil {
 			return err
 		}
 		return run(cmd.Context(), app, *o)

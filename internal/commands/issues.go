@@ -80,7 +80,7 @@ func newIssuesList(app *App, run func(context.Context, *App, issuesListOptions) 
 			return run(cmd.Context(), app, opts)
 		},
 	}
-	opts.addFlags(cmd, app, ui.Names(issueFields), 50)
+	opts.addFlags(cmd, app, ui.Names(issueFields))
 	cmd.Flags().StringVar(&opts.state, "state", "", "only those in the `STATE` "+strings.Join(issueStates, ", "))
 	if err := cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(issueStates, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag is above

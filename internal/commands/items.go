@@ -75,7 +75,7 @@ How many there are of each is said on standard error.`,
 			return run(cmd.Context(), app, opts)
 		},
 	}
-	opts.addFlags(cmd, app, ui.Names(itemFields), 50)
+	opts.addFlags(cmd, app, ui.Names(itemFields))
 	cmd.Flags().StringSliceVar(&opts.states, "state", nil, "only records in these `STATES`: "+strings.Join(itemStates(), ", "))
 	cmd.Flags().BoolVar(&opts.labels, "labels", false, "read the names of the listed records on the servers")
 	mustComplete(cmd, "state", func(string) []string { return itemStates() })
@@ -107,7 +107,7 @@ func runItemsList(ctx context.Context, app *App, opts itemsListOptions) error {
 	if err != nil {
 		return err
 	}
-	users, err := opts.selectOptions.list(ctx, app, st)
+	users, err := opts.list(ctx, app, st)
 	if err != nil {
 		return err
 	}

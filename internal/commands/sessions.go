@@ -65,10 +65,10 @@ type listOptions struct {
 	asked bool
 }
 
-func (o *listOptions) addFlags(cmd *cobra.Command, app *App, names []string, last int) {
+func (o *listOptions) addFlags(cmd *cobra.Command, app *App, names []string) {
 	o.selectOptions.addFlags(cmd, app)
 	o.outputOptions.addFlags(cmd, names)
-	cmd.Flags().IntVar(&o.last, "last", last, "the newest `N`; 0 for all")
+	cmd.Flags().IntVar(&o.last, "last", 50, "the newest `N`; 0 for all")
 	cmd.Flags().Lookup("limit").Usage = "the same as --last `N`"
 }
 
@@ -139,7 +139,7 @@ func newSessionsList(app *App, run func(context.Context, *App, listOptions) erro
 			return run(cmd.Context(), app, opts)
 		},
 	}
-	opts.addFlags(cmd, app, ui.Names(sessionFields), 50)
+	opts.addFlags(cmd, app, ui.Names(sessionFields))
 	return cmd
 }
 

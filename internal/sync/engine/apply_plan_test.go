@@ -157,7 +157,7 @@ func TestPlanIsRefusedWhenTheWorldChanged(t *testing.T) {
 			sessions := w.run(apply)
 			slices.SortFunc(sessions, func(a, b engine.Session) int { return strings.Compare(a.User, b.User) })
 			s := sessions[0]
-			if s.Result != engine.ResultRefused || s.Code != engine.CodePlanChanged || s.Counts.UpdatedMailbox+s.Counts.UpdatedCRM != 0 {
+			if s.Result != engine.ResultRefused || s.Code != engine.CodePlanChanged || s.UpdatedMailbox+s.UpdatedCRM != 0 {
 				t.Fatalf("%s %s: %s %+v", s.Result, s.Code, s.Message, s.Counts)
 			}
 			var named []string

@@ -115,7 +115,7 @@ func (h *history) equalSides() {
 			case c.Owner != u.CRMUser:
 				h.breaks("R-I4", "link %s–%s: the record belongs to %s", l.CRM.ID, l.Mailbox.ID, c.Owner)
 			case h.waits(user, l):
-			case strings.ToLower(shared(record.CRM, c)) != strings.ToLower(shared(record.Mailbox, m)): // each server has its own spelling
+			case !strings.EqualFold(shared(record.CRM, c), shared(record.Mailbox, m)): // each server has its own spelling
 				h.breaks("R-I4", "link %s–%s differs:\n%s≠\n%s", l.CRM.ID, l.Mailbox.ID, shared(record.CRM, c), shared(record.Mailbox, m))
 			}
 		}

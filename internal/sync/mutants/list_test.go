@@ -249,6 +249,7 @@ var mutants = []mutant{
 		name: "echo/new versions are not noted", file: "sync/engine/apply.go",
 		old: `	links = append(links, c.newVersions(in, decided)...)
 `, new: ``,
+		equivalent: "the last look reads the version of whatever is written",
 	},
 
 	// Cursors.
@@ -420,8 +421,14 @@ var mutants = []mutant{
 	},
 	{
 		name: "first/writes to the CRM unasked", file: "sync/engine/decide.go",
-		old: `	if in.First && !c.policy.CreateInCRM {
-`, new: `	if false {
+		old: `	if c.policy.CreateInCRM {
+		return p
+	}
+	ops := p.Ops[:0:0]
+`, new: `	if c.policy.CreateInCRM || len(p.Ops) > 0 {
+		return p
+	}
+	ops := p.Ops[:0:0]
 `,
 	},
 }

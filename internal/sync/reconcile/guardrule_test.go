@@ -114,7 +114,7 @@ func TestRehashTellsTheSameEdits(t *testing.T) {
 		for i, h := range []reconcile.Half{links[0].CRM, links[0].Mailbox} {
 			before, after := changedPhones(from, link.CRM.Base, now[i]), changedPhones(to, h.Base, now[i])
 			respelt := !changedPhones(to, to.Record(was), now[i])
-			if before != after && !(before && respelt) {
+			if before != after && (!before || !respelt) {
 				r.Fatalf("side %d: edited %t, then %t: %v and now %v", i, before, after, was, now)
 			}
 		}
