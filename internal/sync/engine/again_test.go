@@ -6,6 +6,7 @@ import (
 
 	"github.com/crmsync/crmsync/internal/sync/engine"
 	"github.com/crmsync/crmsync/internal/sync/mapping"
+	"github.com/crmsync/crmsync/internal/sync/reconcile"
 	"github.com/crmsync/crmsync/internal/sync/record"
 	"github.com/crmsync/crmsync/internal/sync/remote/faulty"
 	"github.com/crmsync/crmsync/internal/sync/remote/memory"
@@ -121,6 +122,33 @@ func TestEditedBeforeItIsSeen(t *testing.T) {
 	} else if it, _ := w.crm.Item(now[0]); it.Fields["Title"].First() != "CFO" {
 		t.Errorf("%+v", it)
 	}
+	w.equal()
+	w.quiet()
+}
+
+// The answer to an update of a copy is lost, and the copy then gets another record, since
+// its own was deleted: what became of the update moves the link of neither.
+func TestRecoveredWriteOfAnItemWithAnotherLink(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, memory.Options{}, memory.Options{})
+	w.seed(0, 1)
+	id := w.seed(0, 1)[0]
+	w.ok()
+	w.crm.EditItem(id, mapping.Fields{"Title": record.Text("CEO")})
+	w.once(record.Mailbox, faulty.Lost)
+	w.run()
+	w.faults.Set(nil)
+	links, err := w.store.LinksByID(t.Context(), w.users[0].ID, record.Contacts, record.CRM, []string{id})
+	if err != nil || len(links) != 1 {
+		t.Fatal(links, err)
+	}
+	item, _ := w.crm.Item(id)
+	w.crm.DeleteItem(id)
+	buried, heir := links[0], links[0]
+	buried.State, buried.Mailbox = reconcile.Ended, reconcile.Half{}
+	heir.CRM.ID = w.crm.CreateItem(w.users[0].CRMUser, item.Fields)
+	w.settleAs(0, engine.Settlement{Links: []reconcile.Link{buried, heir}})
+	w.ok()
 	w.equal()
 	w.quiet()
 }

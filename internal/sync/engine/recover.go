@@ -46,6 +46,9 @@ func (c *cycle) recover(ctx context.Context) error {
 			if i.Link.State == "" {
 				continue // a second item of a late write: it has no link
 			}
+			if l := c.links[i.CRMID]; i.Kind != reconcile.Create && l.Half(i.Side).ID != i.target() {
+				continue // the item has another link by now
+			}
 			// Both sides of one record may have been written: its link moves by both.
 			l := c.moved(i.operation(), i.Op, *landed[n])
 			c.links[l.CRM.ID], moved[l.CRM.ID] = l, l
