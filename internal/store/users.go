@@ -56,7 +56,7 @@ const userColumns = `
 			WHERE i.user_id = u.id
 			AND i.state <> 'resolved'
 			AND i.state = 'info'
-			AND i.code = '` + string(engine.CodeOnHold) + `'
+			AND i.code = '` + engine.CodeOnHold + `'
 		),
 		coalesce((
 			SELECT r.entity || ': ' || r.off
