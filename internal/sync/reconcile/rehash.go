@@ -43,15 +43,11 @@ func movesOf(p Policy, rec record.Record, from, to record.Hasher) moves {
 	m := moves{}
 	for _, f := range p.Fields {
 		of := map[record.Hash][]record.Hash{}
-		moved := false
 		for _, text := range rec[f.Field] {
 			old, now := from.Value(f.Field, record.Value{text})[0], to.Value(f.Field, record.Value{text})[0]
 			of[old] = append(of[old], now)
-			moved = moved || old != now
 		}
-		if moved {
-			m[f.Field] = of
-		}
+		m[f.Field] = of // also where nothing moves: then the other side's moves mean nothing here
 	}
 	return m
 }
