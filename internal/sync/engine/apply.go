@@ -34,9 +34,6 @@ func (c *cycle) apply(ctx context.Context, quit <-chan struct{}, plan reconcile.
 			return err
 		}
 		if len(c.again) == 0 || c.stop[record.CRM] != nil || c.stop[record.Mailbox] != nil {
-			if len(c.again) > 0 {
-				c.unsettled = true
-			}
 			return nil
 		}
 		if round == maxRounds {
@@ -431,10 +428,7 @@ func (c *cycle) settleBatch(ctx context.Context, side record.Side, batch []attem
 			c.mu.Unlock()
 		case c.results != nil:
 			c.tell(o, res.ID, err)
-		case down:
-			c.mu.Lock()
-			c.unsettled = true
-			c.mu.Unlock()
+		case down: // its side is stopped, so the cursors stay where they are
 		case remote.Is(err, remote.ClassConflict), remote.Is(err, remote.ClassGone):
 			c.mu.Lock()
 			c.again[o.CRMID+"\x00"+o.MailboxID] = o

@@ -47,7 +47,7 @@ func (c *cycle) closeSession(err error) {
 		s.Result = ResultInterrupted
 	case s.Code == CodeClaimed, s.Code == CodeGuarded, s.Code == CodeIneffective, s.Code == CodePlanChanged:
 		s.Result = ResultRefused
-	case err != nil && s.Code != CodeUnsettled:
+	case err != nil:
 		s.Result = ResultFailed
 	case c.idle() && c.ended == 0:
 		s.Result = ResultUnchanged

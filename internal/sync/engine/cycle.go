@@ -73,10 +73,8 @@ type cycle struct {
 	parted int                            // those of them whose items both stay as they are
 	again  map[string]reconcile.Operation // operations whose record must be read and decided again
 	joint  map[string]reconcile.Operation // applied operations whose twin on the other side completes the link
-	// unsettled says that a change is neither applied nor held nor named by an issue:
-	// the cursors stay where they are.
-	unsettled bool
-	stop      map[record.Side]error // why no more is written to a side
+	// stop is why no more is written to a side. The cursors then stay where they are.
+	stop map[record.Side]error
 	// results, if not nil, makes the cycle an errand.
 	results *results
 }
@@ -390,12 +388,9 @@ func (c *cycle) settle(ctx context.Context, s Settlement) error {
 }
 
 // commit ends the cycle: the cursors move and the issues of what was decided anew are
-// closed, unless something is unsettled.
+// closed, unless a side was stopped before all was written.
 func (c *cycle) commit(ctx context.Context, read readTo) error {
 	err := errors.Join(c.stop[record.CRM], c.stop[record.Mailbox])
-	if err == nil && c.unsettled {
-		err = &Fault{Code: CodeUnsettled, Doing: "some writes have no clear answer; the next cycle finds out"}
-	}
 	if err != nil {
 		return err
 	}

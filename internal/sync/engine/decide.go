@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -92,9 +93,7 @@ func (c *cycle) reconcile(ctx context.Context, in *reconcile.Input) (reconcile.P
 			return plan, nil
 		}
 		if round == maxRereads {
-			c.log.add("%d items must be read that were read already: left for the next cycle", len(plan.Reread))
-			c.unsettled = true
-			return plan, nil
+			return plan, &Fault{Code: CodeRestless, Doing: fmt.Sprintf("%d items would have to be read again and again to be decided", len(plan.Reread))}
 		}
 		ids := map[record.Side][]string{}
 		for _, r := range plan.Reread {
