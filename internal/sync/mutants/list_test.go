@@ -272,9 +272,8 @@ var mutants = []mutant{
 	{
 		name: "cursor/a full read does not look for what is missing", file: "sync/engine/read.go",
 		old: `			if _, there := last[id]; !there && id != "" && l.State == reconcile.Linked {
-				look = append(look, id)
-			}
-`, new: ``,
+`, new: `			if _, there := last[id]; !there && id == "none" && l.State == reconcile.Linked {
+`,
 	},
 
 	// One cycle at a time.
@@ -340,7 +339,7 @@ var mutants = []mutant{
 	{
 		name: "look/does not compare", file: "sync/engine/look.go",
 		old: `	if now.Kind != reconcile.Present || c.policy.Changed(c.hasher.Record(now.Record), expected) {
-`, new: `	if now.Kind != reconcile.Present {
+`, new: `	if now.Kind != reconcile.Present || expected == nil && c.policy.Changed(c.hasher.Record(now.Record), expected) {
 `,
 	},
 	{
