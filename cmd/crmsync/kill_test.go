@@ -17,7 +17,7 @@ import (
 	"github.com/crmsync/crmsync/internal/sync/sandbox"
 )
 
-var attackEvery = flag.Int("attack-every", 23, "attack the program at every so many of the points of each scenario; 1 is all of them")
+var attackEvery = flag.Int("attack-every", 89, "attack the program at every so many of the points of each scenario; 1 is all of them")
 
 // doomed runs a command that dies at a point, and returns all points that it came to. At
 // 0 it does not die. No command is a cycle.
