@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -76,7 +77,7 @@ func newWorld(t *testing.T) *world {
 		Store: st.Admin(), Leases: st, Systems: w.systems,
 		Now:   func() time.Time { return w.now },
 		Tick:  func(time.Duration) (<-chan time.Time, func()) { return nil, func() {} },
-		Actor: "root", Holder: "me", Random: rand.NewChaCha8([32]byte{2}), Alive: func(holder string) bool { return holder != "dead" },
+		Actor: "root", Holder: "me", Random: cryptorand.Reader, Alive: func(holder string) bool { return holder != "dead" },
 		Install: st.Install(),
 	}
 	for _, name := range []string{"ann", "bob", "cid"} {
