@@ -33,7 +33,7 @@ func (c *cycle) apply(ctx context.Context, quit <-chan struct{}, plan reconcile.
 		if err := c.applyWrites(ctx, quit, plan); err != nil {
 			return err
 		}
-		if len(c.again) == 0 || c.stop[record.CRM] != nil || c.stop[record.Mailbox] != nil {
+		if len(c.again) == 0 || c.stopped(record.CRM) || c.stopped(record.Mailbox) {
 			return nil
 		}
 		if round == maxRounds {
